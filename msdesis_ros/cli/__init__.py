@@ -1,0 +1,1 @@
+"""The `msdesis` command: thin, one file a sub-command. May import every room."""

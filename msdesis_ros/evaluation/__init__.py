@@ -1,0 +1,4 @@
+"""Metrics and published protocols. Empty until the first protocol arrives.
+
+May import `core`, `data` and `runtime`.
+"""

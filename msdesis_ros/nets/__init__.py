@@ -1,0 +1,4 @@
+"""Network modules as pure functions of tensors. Empty until the first network arrives.
+
+May import `core`.
+"""

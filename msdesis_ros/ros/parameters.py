@@ -1,0 +1,178 @@
+"""The parameters of the `stereo_endoscope` node: declared, described, ranged and validated here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from msdesis_ros.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter: default, what it is for, its range or its choices.
+
+    `live`: may change while the node is active; others take effect on the next configure.
+    """
+
+    default: Any
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+
+SPECS: dict[str, Spec] = {
+    'model': Spec('opencv_sgbm', 'Model card to run (see: msdesis models list).'),
+    'backend': Spec('', 'Backend that runs the model; empty = the default of the card.'),
+    'models_dir': Spec('', 'Folder of further model cards; empty = the cards that are installed.'),
+    'threads': Spec(0, 'CPU threads of the backend; 0 = its own choice.', 0, 256),
+    'rectified': Spec(False, 'The pictures arrive rectified: use P only, apply no maps.'),
+    'alpha': Spec(
+        -1.0,
+        'Field of view of the rectified picture: -1 as calibrated, 0 only pixels with a source '
+        'in both pictures, 1 all source pixels.',
+        -1.0,
+        1.0,
+    ),
+    'max_skew_ms': Spec(
+        10.0, 'Largest difference of left and right stamp, ms.', 0.0, 1000.0
+    ),
+    'queue_size': Spec(10, 'Pictures of one side that may wait for their partner.', 2, 100),
+    'sync': Spec('builtin', 'How pictures are paired by stamp.', choices=('builtin',)),
+    'image_transport': Spec('raw', 'Transport of the input pictures.', choices=('raw',)),
+    'reliability': Spec(
+        'best_effort',
+        'Reliability asked of the input pictures.',
+        choices=('best_effort', 'reliable'),
+    ),
+    'frame_id': Spec('', 'Frame of the results; empty = the rectified left optical frame.'),
+    'disparity_invalid': Spec(
+        'min_minus_one',
+        'How DisparityImage marks invalid pixels.',
+        choices=('min_minus_one', 'nan'),
+        live=True,
+    ),
+    'point_stride': Spec(1, 'Keep every n-th row and column of the cloud.', 1, 64, live=True),
+    'frozen_timeout_s': Spec(
+        2.0,
+        'A picture that has not changed for so long makes the pair INVALID; 0 = DEGRADED only.',
+        0.0,
+        3600.0,
+    ),
+    'alignment_period_s': Spec(
+        10.0,
+        'How often the vertical offset of the views is measured on their content; 0 = never.',
+        0.0,
+        3600.0,
+        live=True,
+    ),
+    'max_backend_failures': Spec(
+        5, 'Failures in a row after which the backend is restarted, once.', 1, 1000
+    ),
+}
+# Read when the process starts, before any transition; all others are declared on configure.
+AUTOSTART = Spec(False, 'Configure and activate as soon as the process has started.')
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """The values read on configure, one field for each entry of SPECS."""
+
+    model: str
+    backend: str
+    models_dir: str
+    threads: int
+    rectified: bool
+    alpha: float
+    max_skew_ms: float
+    queue_size: int
+    sync: str
+    image_transport: str
+    reliability: str
+    frame_id: str
+    disparity_invalid: str
+    point_stride: int
+    frozen_timeout_s: float
+    alignment_period_s: float
+    max_backend_failures: int
+
+
+def declare(node: Node) -> None:
+    """Declare what is not declared yet; raise UsageError for a start value out of its range."""
+    for name, spec in SPECS.items():
+        if node.has_parameter(name):
+            continue
+        try:
+            node.declare_parameter(name, spec.default, _descriptor(spec))
+        except Exception as error:  # rclpy has one exception class per cause
+            raise UsageError(f'parameter {name}: {error}') from error
+        reason = reason_against(node.get_parameter(name))
+        if reason:
+            node.undeclare_parameter(name)
+            raise UsageError(reason)
+
+
+def read(node: Node) -> NodeParameters:
+    """The current values."""
+    return NodeParameters(
+        **{f.name: node.get_parameter(f.name).value for f in fields(NodeParameters)}
+    )
+
+
+def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParametersResult:
+    """Whether a requested change may be made; the reason says the range or the way."""
+    for parameter in parameters:
+        reason = reason_against(parameter)
+        if not reason and active and parameter.name in SPECS and not SPECS[parameter.name].live:
+            reason = (
+                f'{parameter.name} cannot change while the node is active; deactivate and clean '
+                'up first, then configure again'
+            )
+        if reason:
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
+
+
+def reason_against(parameter: Parameter) -> str:
+    """Why a value is not allowed, or an empty string."""
+    spec = SPECS.get(parameter.name)
+    if spec is None:
+        return ''
+    value = parameter.value
+    if spec.choices and value not in spec.choices:
+        return f'{parameter.name} is {value!r}; choose one of ' + ', '.join(spec.choices)
+    if spec.low is not None and spec.high is not None:
+        if not isinstance(value, (int, float)) or not spec.low <= value <= spec.high:
+            return f'{parameter.name} is {value}; it must lie in {spec.low:g} .. {spec.high:g}'
+    if parameter.name == 'alpha' and -1 < value < 0:
+        return f'alpha is {value}; it must be -1 or lie in 0 .. 1'
+    return ''
+
+
+def _descriptor(spec: Spec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=spec.description)
+    if spec.choices:
+        descriptor.additional_constraints = 'one of: ' + ', '.join(spec.choices)
+    if spec.low is None or spec.high is None:
+        return descriptor
+    if isinstance(spec.default, int):
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=0)
+        ]
+    else:
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high), step=0.0)
+        ]
+    return descriptor

@@ -1,0 +1,328 @@
+"""The `stereo_endoscope` lifecycle node: stereo pictures in, disparity, depth and surface out."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from msdesis_ros.core.errors import MsdesisError
+from msdesis_ros.core.health import StreamHealth
+from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.core.quality import QualityLimits, State
+from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.ros import parameters
+from msdesis_ros.ros.diagnostics import Finding, error, node_status, warn
+from msdesis_ros.ros.inputs import StereoInputs
+from msdesis_ros.ros.messages import diagnostic_array, make_header
+from msdesis_ros.ros.outputs import StereoOutputs
+from msdesis_ros.ros.process import run
+from msdesis_ros.ros.rectified_frame import StaticFrame, result_frame_id
+from msdesis_ros.ros.worker import PerceptionWorker
+from msdesis_ros.runtime.backend import Backend
+from msdesis_ros.runtime.factory import create_backend
+from msdesis_ros.runtime.pipeline import PerceptionPipeline
+from msdesis_ros.runtime.supervisor import SupervisedBackend
+
+NODE_NAME = 'stereo_endoscope'
+DIAGNOSTICS_PERIOD_S = 1.0
+# An eye that is silent for longer is reported as missing.
+MISSING_AFTER_S = 1.0
+FIGURES = re.compile(r'[-+]?\d+(\.\d+)?')
+NO_MODEL = ModelIdentity('none', None, 'none')
+
+Transition = Callable[['StereoEndoscope', LifecycleState], None]
+
+
+def transition(step: Transition) -> Callable[..., TransitionCallbackReturn]:
+    """rclpy swallows what a transition raises: log the reason and answer FAILURE instead."""
+
+    @functools.wraps(step)
+    def guarded(node: StereoEndoscope, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            step(node, state)
+        except Exception as failure:
+            known = isinstance(failure, MsdesisError)
+            reason = str(failure) if known else f'{type(failure).__name__}: {failure}'
+            node.get_logger().error(f'{step.__name__.removeprefix("on_")} failed: {reason}')
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    return guarded
+
+
+class StereoEndoscope(LifecycleNode):
+    """Configure loads the model, activate joins the graph, deactivate leaves it, cleanup frees.
+
+    `make_backend` is `runtime.factory.create_backend` unless a test brings its own.
+    `transport_warnings` are sentences about the process' DDS settings, kept in the diagnostics.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_backend: Callable[..., Backend] = create_backend,
+        transport_warnings: tuple[str, ...] = (),
+        **node_arguments: Any,
+    ) -> None:
+        super().__init__(NODE_NAME, **node_arguments)
+        self._make_backend = make_backend
+        self._transport_warnings = transport_warnings
+        self._chosen: parameters.NodeParameters | None = None
+        self._backend: SupervisedBackend | None = None
+        self._pipeline: PerceptionPipeline | None = None
+        self._inputs: StereoInputs | None = None
+        self._outputs: StereoOutputs | None = None
+        self._worker: PerceptionWorker | None = None
+        self._static_frame: StaticFrame | None = None
+        self._diagnostics: Any = None
+        self._timer: Any = None
+        self._health = StreamHealth()
+        self._phase = 'unconfigured'
+        self._sentences: dict[str, str] = {}
+        self._frame_warning = ''
+        self.add_on_set_parameters_callback(self._judge_parameters)
+        if hasattr(self, 'add_post_set_parameters_callback'):  # not in Humble: see _tick
+            self.add_post_set_parameters_callback(self._apply_parameters)
+
+    @transition
+    def on_configure(self, state: LifecycleState) -> None:
+        parameters.declare(self)
+        self._chosen = parameters.read(self)
+        chosen = self._chosen
+        make = functools.partial(
+            self._make_backend,
+            chosen.model,
+            backend=chosen.backend or None,
+            threads=chosen.threads or None,
+            models_dir=Path(chosen.models_dir) if chosen.models_dir else None,
+        )
+        self._backend = SupervisedBackend(make, max_failures=chosen.max_backend_failures)
+        self._pipeline = PerceptionPipeline(
+            self._backend,
+            alpha=chosen.alpha,
+            limits=QualityLimits(frozen_timeout_s=chosen.frozen_timeout_s),
+        )
+        self._health = StreamHealth()
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._tick)
+        self._enter('inactive')
+
+    @transition
+    def on_activate(self, state: LifecycleState) -> None:
+        assert self._chosen and self._pipeline and self._backend
+        self._chosen = parameters.read(self)
+        chosen = self._chosen
+        self._outputs = StereoOutputs(self, heads=self._backend.heads)
+        self._static_frame = StaticFrame(self)
+        self._pipeline.monitor.reset()
+        self._worker = PerceptionWorker(
+            self,
+            self._pipeline,
+            self._outputs,
+            self._health,
+            frame_id=chosen.frame_id,
+            alignment_period_s=chosen.alignment_period_s,
+            on_event=self._note,
+        )
+        self._inputs = StereoInputs(
+            self,
+            chosen,
+            self._health,
+            on_job=self._worker.submit,
+            on_rig=self._on_rig,
+            on_time_reset=self._on_time_reset,
+        )
+        self._apply_live(chosen)
+        self._worker.start()
+        super().on_activate(state)
+        self._enter('active')
+
+    @transition
+    def on_deactivate(self, state: LifecycleState) -> None:
+        self._leave_graph()
+        super().on_deactivate(state)
+        self._enter('inactive')
+
+    @transition
+    def on_cleanup(self, state: LifecycleState) -> None:
+        self._release()
+        self._enter('unconfigured')
+
+    @transition
+    def on_shutdown(self, state: LifecycleState) -> None:
+        self._release()
+        self._enter('finalized')
+
+    @transition
+    def on_error(self, state: LifecycleState) -> None:
+        self._release()
+        self._enter('unconfigured')
+
+    def destroy_node(self) -> None:
+        self._release()
+        super().destroy_node()
+
+    def autostart(self) -> None:
+        """Configure and activate now if the parameter `autostart` says so."""
+        spec = parameters.AUTOSTART
+        if not self.declare_parameter('autostart', spec.default).value:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _leave_graph(self) -> None:
+        for part in (self._inputs, self._static_frame):
+            if part is not None:
+                part.destroy()
+        stopped = self._worker is None or self._worker.stop()
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._inputs = self._worker = self._outputs = self._static_frame = None
+        if not stopped:
+            self.get_logger().warning('the backend was still busy; its last frame is discarded')
+
+    def _release(self) -> None:
+        self._leave_graph()
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
+        if self._diagnostics is not None:
+            self.destroy_publisher(self._diagnostics)
+            self._diagnostics = None
+        if self._backend is not None:
+            self._backend.close()
+        self._backend = self._pipeline = self._chosen = None
+
+    def _on_rig(self, rig: StereoRig | None, problem: str) -> None:
+        self._note('calibration', problem)
+        if rig is None or self._worker is None or self._static_frame is None:
+            return
+        override = self._chosen.frame_id if self._chosen else ''
+        frame_id = result_frame_id(rig, override=override)
+        self._frame_warning = self._static_frame.announce(rig, frame_id)
+        for sentence in (*rig.warnings, self._frame_warning):
+            if sentence:
+                self.get_logger().warning(sentence)
+        self.get_logger().info(
+            f'rig: {rig.image_size[0]}x{rig.image_size[1]} px, '
+            f'baseline {rig.baseline_m * 1000:.2f} mm, results in frame {frame_id}'
+        )
+        self._worker.prepare(rig)
+
+    def _on_time_reset(self) -> None:
+        self.get_logger().warning('time went backwards (a bag restarted?): pairing starts anew')
+        if self._worker is not None:
+            self._worker.forget_stream()
+
+    def _note(self, key: str, sentence: str) -> None:
+        """Keep the sentence for the diagnostics; log it once, when it begins and when it ends.
+
+        A sentence whose figures alone have changed is the same state.
+        """
+        before = self._sentences.get(key, '')
+        self._sentences[key] = sentence
+        if FIGURES.sub('', before) == FIGURES.sub('', sentence):
+            return
+        if sentence:
+            self.get_logger().error(sentence)
+        else:
+            self.get_logger().info(f'{key}: good again')
+
+    def _enter(self, state: str) -> None:
+        self._phase = state
+        self._sentences.clear()
+        if state == 'active' and self._inputs is not None:
+            self._sentences['calibration'] = self._inputs.tracker.problem
+        self.get_logger().info(state)
+        self._publish_diagnostics()
+
+    def _judge_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        return parameters.judge_change(changes, active=self._phase == 'active')
+
+    def _apply_parameters(self, changes: list[Parameter]) -> None:
+        if self._chosen is not None and self._phase == 'active':
+            self._apply_live(parameters.read(self))
+
+    def _apply_live(self, chosen: parameters.NodeParameters) -> None:
+        """Hand on what may change while the node is active."""
+        assert self._outputs and self._worker
+        self._outputs.point_stride = chosen.point_stride
+        self._outputs.disparity_invalid = chosen.disparity_invalid
+        self._worker.alignment_period_s = chosen.alignment_period_s
+
+    def _tick(self) -> None:
+        try:
+            self._apply_parameters([])
+            if self._inputs is not None:
+                self._inputs.tick()
+                self._note('input', self._inputs.silence(MISSING_AFTER_S))
+            self._publish_diagnostics()
+        except Exception as failure:
+            self._note('diagnostics', f'diagnostics failed: {type(failure).__name__}: {failure}')
+
+    def _findings(self) -> list[Finding]:
+        findings = [error(sentence) for sentence in self._sentences.values() if sentence]
+        if self._backend is not None and self._backend.dead:
+            findings.append(error(f'the backend is out of use: {self._backend.last_error}'))
+        elif self._backend is not None and self._backend.restarts:
+            last = self._backend.last_error
+            findings.append(warn(f'the backend was restarted {self._backend.restarts}x: {last}'))
+        verdict = self._worker.last_verdict if self._worker is not None else None
+        if verdict is not None and verdict.state is not State.OK:
+            findings += [warn(reason.sentence) for reason in verdict.reasons]
+        if self._inputs is not None and self._inputs.tracker.rig is not None:
+            findings += [warn(sentence) for sentence in self._inputs.tracker.rig.warnings]
+            if self._frame_warning:
+                findings.append(warn(self._frame_warning))
+        return findings + [warn(sentence) for sentence in self._transport_warnings]
+
+    def _publish_diagnostics(self) -> None:
+        if self._diagnostics is None:
+            return
+        figures: dict[str, object] = {}
+        if self._backend is not None:
+            figures = {
+                'backend_failures': self._backend.failures,
+                'backend_restarts': self._backend.restarts,
+            }
+        if self._inputs is not None:
+            figures['skew_limit_ms'] = f'{self._inputs.pairer.skew_limit_ns / 1e6:.3f}'
+        status = node_status(
+            self._findings(),
+            node_name=self.get_fully_qualified_name(),
+            state=self._phase,
+            model=self._backend.identity if self._backend is not None else NO_MODEL,
+            health=self._health.report(now_s=time.monotonic()),
+            pairing=self._inputs.pairer.counters if self._inputs is not None else None,
+            verdict=self._worker.last_verdict if self._worker is not None else None,
+            figures=figures,
+        )
+        header = make_header(stamp_ns=self.get_clock().now().nanoseconds, frame_id='')
+        self._diagnostics.publish(diagnostic_array([status], header))
+
+
+def main(
+    args: list[str] | None = None, *, make_backend: Callable[..., Backend] = create_backend
+) -> int:
+    """The executable `stereo_endoscope`; returns the exit code."""
+
+    def make_node(**arguments: Any) -> StereoEndoscope:
+        node = StereoEndoscope(make_backend=make_backend, **arguments)
+        node.autostart()
+        return node
+
+    return run(make_node, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The one thread that turns pairs into published results: a short loop to be read top to bottom."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from rclpy.node import Node
+
+from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError
+from msdesis_ros.core.health import StreamHealth
+from msdesis_ros.core.latest import LatestSlot
+from msdesis_ros.core.prediction import RawPair
+from msdesis_ros.core.quality import Verdict
+from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.ros.diagnostics import backend_failure, pair_status
+from msdesis_ros.ros.inputs import Job
+from msdesis_ros.ros.messages import rgb_from_image
+from msdesis_ros.ros.outputs import StereoOutputs
+from msdesis_ros.ros.rectified_frame import result_frame_id
+from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
+
+# A backend may be in the middle of a frame when the node is stopped; SIGINT must end it in 2 s.
+STOP_TIMEOUT_S = 1.5
+
+
+class PerceptionWorker:
+    """Takes the newest job, processes and publishes it; a newer one replaces a waiting one.
+
+    `submit` and `prepare` may be called from any thread. `on_event(key, sentence)` is told, once
+    at each change, why results stop or resume (an empty sentence: all is well again).
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        pipeline: PerceptionPipeline,
+        outputs: StereoOutputs,
+        health: StreamHealth,
+        *,
+        frame_id: str,
+        alignment_period_s: float,
+        on_event: Callable[[str, str], None],
+    ) -> None:
+        self._node = node
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._health = health
+        self._frame_id = frame_id
+        self._on_event = on_event
+        self.alignment_period_s = alignment_period_s
+        self.last_verdict: Verdict | None = None
+        self._slot: LatestSlot[Job | StereoRig] = LatestSlot()
+        self._forget = threading.Event()
+        self._alignment_due_s = 0.0
+        self._alignment_thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._loop, name='perception', daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Hand over a pair; one that still waits is dropped and counted as overload."""
+        if isinstance(self._slot.put(job), Job):
+            self._health.drop('overload')
+
+    def prepare(self, rig: StereoRig) -> None:
+        """Make maps and buffers of a new rig before its first pair needs them."""
+        if isinstance(self._slot.put(rig), Job):
+            self._health.drop('calibration_change')
+
+    def forget_stream(self) -> None:
+        """Time went backwards: drop what waits and what was learned about the stream."""
+        if isinstance(self._slot.clear(), Job):
+            self._health.drop('time_reset')
+        self._forget.set()
+
+    def stop(self) -> bool:
+        """End the loop; False where the backend is still busy with a frame."""
+        self._slot.close()
+        self._thread.join(STOP_TIMEOUT_S)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        while not self._slot.closed:
+            item = self._slot.take(timeout_s=0.5)
+            if item is None:
+                continue
+            if self._forget.is_set():
+                self._forget.clear()
+                self._pipeline.monitor.reset()
+            try:
+                if isinstance(item, StereoRig):
+                    self._prepare(item)
+                else:
+                    self._process(item)
+            except Exception as error:  # the loop must survive whatever one frame does
+                self._health.drop('internal')
+                self._on_event('internal', f'a pair was dropped: {type(error).__name__}: {error}')
+
+    def _prepare(self, rig: StereoRig) -> None:
+        try:
+            self._pipeline.prepare(rig, rig.image_size)
+            self._pipeline.backend.warm_up(rig.image_size)
+            geometry = self._pipeline.geometry
+            if geometry is not None:
+                self._outputs.warm_up(geometry)
+        except (CalibrationError, BackendError) as error:
+            self._on_event('pair', str(error))
+
+    def _process(self, job: Job) -> None:
+        stamp_ns = job.pair.left_stamp_ns
+        frame_id = result_frame_id(job.rig, override=self._frame_id)
+        start = time.perf_counter()
+        try:
+            pair = RawPair(
+                rgb_from_image(job.pair.left),
+                rgb_from_image(job.pair.right),
+                stamp_ns,
+                job.pair.right_stamp_ns,
+            )
+            decoded_ms = (time.perf_counter() - start) * 1e3
+            result = self._pipeline.process(pair, job.rig)
+        except (ImageError, CalibrationError) as error:
+            self._health.drop('bad_image' if isinstance(error, ImageError) else 'calibration')
+            self._on_event('pair', f'pairs are dropped: {error}')
+            return
+        except BackendError as error:
+            self._health.drop('backend')
+            self._on_event('pair', str(error))
+            verdict = backend_failure(str(error))
+            self._publish_status(verdict, job, frame_id, figures={})
+            return
+        self._on_event('pair', '')
+        result.stages_ms['decode'] = decoded_ms
+        self._publish(result, job, frame_id)
+        self._measure_alignment_when_due(result)
+
+    def _publish(self, result: PerceptionResult, job: Job, frame_id: str) -> None:
+        topics, publish_ms = self._outputs.publish(result, frame_id=frame_id)
+        result.stages_ms.update(publish_ms)
+        figures = {'coverage': result.prediction.coverage}
+        figures.update({f'stage_ms.{name}': ms for name, ms in result.stages_ms.items()})
+        latency_ms = self._publish_status(result.verdict, job, frame_id, figures)
+        self._health.done(
+            now_s=time.monotonic(),
+            latency_ms=latency_ms,
+            skew_ms=result.skew_ns / 1e6,
+            verdict=result.verdict.state.value,
+            topics=[*topics, 'status'],
+            stages_ms=result.stages_ms,
+        )
+
+    def _publish_status(
+        self, verdict: Verdict, job: Job, frame_id: str, figures: dict[str, float]
+    ) -> float:
+        """Publish the status of a pair; returns the age of its left stamp in ms."""
+        self.last_verdict = verdict
+        stamp_ns = job.pair.left_stamp_ns
+        latency_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        status = pair_status(
+            verdict,
+            node_name=self._node.get_fully_qualified_name(),
+            model=self._pipeline.backend.identity,
+            skew_ms=job.pair.skew_ns / 1e6,
+            latency_ms=latency_ms,
+            figures=figures,
+        )
+        self._outputs.publish_status(status, stamp_ns=stamp_ns, frame_id=frame_id)
+        return latency_ms
+
+    def _measure_alignment_when_due(self, result: PerceptionResult) -> None:
+        now_s = time.monotonic()
+        busy = self._alignment_thread is not None and self._alignment_thread.is_alive()
+        if self.alignment_period_s <= 0 or busy or now_s < self._alignment_due_s:
+            return
+        self._alignment_due_s = now_s + self.alignment_period_s
+        self._alignment_thread = threading.Thread(
+            target=self._pipeline.measure_vertical_offset,
+            args=(result,),
+            name='alignment',
+            daemon=True,
+        )
+        self._alignment_thread.start()

@@ -1,0 +1,203 @@
+"""What is known about one model: the values of a model card, and its files with their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from msdesis_ros.core.errors import BackendError, ModelError
+from msdesis_ros.runtime.backend import HEADS
+
+SGBM_FAMILY = 'opencv_sgbm'
+FILE_FORMATS = ('onnx', 'safetensors')
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """Which pictures a model takes.
+
+    Width and height are multiples of `multiple_of` and at least `smallest` (width, height); where
+    `sizes` is not empty only those (width, height) are taken. `mean` and `std` (RGB, of values
+    from 0 to 1) document the normalisation inside the model; nobody applies them outside.
+    """
+
+    multiple_of: int = 1
+    smallest: tuple[int, int] = (1, 1)
+    sizes: tuple[tuple[int, int], ...] = ()
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.multiple_of < 1 or any(min(size) < 1 for size in (self.smallest, *self.sizes)):
+            raise ModelError('multiple_of, smallest and sizes are whole numbers from 1')
+        for name, values in (('mean', self.mean), ('std', self.std)):
+            if values is not None and len(values) != 3:
+                raise ModelError(f'{name} has {len(values)} numbers; expected 3, for R, G, B')
+
+    @property
+    def accepted(self) -> str:
+        """The rule in words, e.g. 'any size from 5x5'."""
+        if self.sizes:
+            return ', '.join(f'{width}x{height}' for width, height in self.sizes)
+        rule = f'any size from {self.smallest[0]}x{self.smallest[1]}'
+        if self.multiple_of > 1:
+            rule += f' whose width and height are multiples of {self.multiple_of}'
+        return rule
+
+    def require(self, image_size: tuple[int, int], *, model: str) -> None:
+        """Raise BackendError, naming the accepted sizes, unless (width, height) is one of them."""
+        fits = all(
+            pixels >= least and pixels % self.multiple_of == 0
+            for pixels, least in zip(image_size, self.smallest, strict=True)
+        )
+        if not fits or (self.sizes and tuple(image_size) not in self.sizes):
+            raise BackendError(
+                f'{model} cannot take {image_size[0]}x{image_size[1]} pictures; '
+                f'it takes {self.accepted}'
+            )
+
+
+@dataclass(frozen=True)
+class OutputPlane:
+    """One output as the model gives it: its name, shape in words, unit and meaning."""
+
+    name: str
+    shape: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model: `path` below the folder of the cards, its format, its SHA-256 (hex)."""
+
+    path: str
+    format: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.path)
+        if parts.is_absolute() or '..' in parts.parts or not parts.name:
+            raise ModelError(f'path {self.path!r} must lie below the folder of the cards')
+        if self.format not in FILE_FORMATS:
+            known = ', '.join(FILE_FORMATS)
+            raise ModelError(f'format {self.format!r} is unknown; known: {known}')
+        if not re.fullmatch('[0-9a-f]{64}', self.sha256):
+            raise ModelError(f'sha256 {self.sha256!r} is not 64 lower-case hexadecimal digits')
+
+
+@dataclass(frozen=True)
+class Training:
+    """Where the weights come from; None where it is not known (weights of other authors)."""
+
+    data: str
+    seed: int | None = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured figure, what it was measured on, and the command that measures it again."""
+
+    figure: str
+    value: float
+    unit: str
+    data: str
+    machine: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Everything the product knows about one model; raises ModelError where it contradicts itself.
+
+    `heads` is a subset of HEADS. Disparities lie within `min_disparity_px` and `max_disparity_px`.
+    `folder` is where the card was read from.
+    """
+
+    name: str
+    family: str
+    summary: str
+    heads: frozenset[str]
+    licence: str
+    min_disparity_px: float
+    max_disparity_px: float
+    intended_use: str
+    known_failures: tuple[str, ...]
+    input: InputRule
+    outputs: tuple[OutputPlane, ...]
+    measured: tuple[Measurement, ...]
+    files: tuple[ModelFile, ...] = ()
+    training: Training | None = None
+    folder: Path
+
+    def __post_init__(self) -> None:
+        unknown = sorted(self.heads - set(HEADS))
+        if unknown or not self.heads:
+            raise ModelError(f'heads {sorted(self.heads)} hold none or unknown; known: {HEADS}')
+        if not 0 <= self.min_disparity_px < self.max_disparity_px:
+            raise ModelError(
+                f'min_disparity_px {self.min_disparity_px} and max_disparity_px '
+                f'{self.max_disparity_px} must be 0 or more and in this order'
+            )
+        if self.family != SGBM_FAMILY and not (self.files and self.training):
+            raise ModelError(
+                f'family {self.family!r} has weights, so the card needs [[files]] and [training]; '
+                f'only {SGBM_FAMILY!r} has none'
+            )
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends that can run this model, the default one first."""
+        if self.family == SGBM_FAMILY:
+            return ('opencv',)
+        if any(file.format == 'onnx' for file in self.files):
+            return ('onnxruntime', 'onnxruntime_cuda')
+        return ()
+
+    def file_bytes(self, file: ModelFile) -> bytes:
+        """Return the content of one of `files`; ModelError where it is missing or has changed.
+
+        The bytes that were hashed are the bytes returned: nobody can exchange the file in between.
+        """
+        try:
+            content = (self.folder / file.path).read_bytes()
+        except OSError as error:
+            raise ModelError(self._problem(file, _reason(error))) from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise ModelError(self._problem(file, f'has SHA-256 {found}'))
+        return content
+
+    def verify(self) -> list[str]:
+        """Hash every file again; one sentence for each that differs, none if all is well."""
+        findings = []
+        for file in self.files:
+            try:
+                found = _sha256(self.folder / file.path)
+            except OSError as error:
+                findings.append(self._problem(file, _reason(error)))
+                continue
+            if found != file.sha256:
+                findings.append(self._problem(file, f'has SHA-256 {found}'))
+        return findings
+
+    def _problem(self, file: ModelFile, what: str) -> str:
+        return (
+            f'{self.folder / file.path} {what}; the card of {self.name} expects {file.sha256}: '
+            'restore the file that came with the card'
+        )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open('rb') as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: OSError) -> str:
+    return 'is missing' if isinstance(error, FileNotFoundError) else f'is unreadable ({error})'

@@ -1,0 +1,184 @@
+"""From a raw pair to a prediction and a verdict: the one path of node, offline tools and benchmarks.
+
+    RawPair --rectify--> StereoPair --Backend.run--> RawOutput --offset, validity, px -> m--> Prediction
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from msdesis_ros.core.alignment import VerticalOffset, measure_vertical_offset
+from msdesis_ros.core.disparity import MatchDomain, depth_from_disparity
+from msdesis_ros.core.errors import BackendError
+from msdesis_ros.core.prediction import Prediction, RawPair
+from msdesis_ros.core.quality import QualityLimits, QualityMonitor, Verdict
+from msdesis_ros.core.rectification import Rectifier
+from msdesis_ros.core.rig import StereoGeometry, StereoRig
+from msdesis_ros.runtime.backend import Backend, RawOutput
+
+
+@dataclass(frozen=True, eq=False)
+class PerceptionResult:
+    """Everything that is known about one pair once it went through.
+
+    `right_rect`: H x W x 3 uint8, the rectified right picture. `raw`: the backend's own numbers.
+    `stages_ms`: wall time by stage.
+    """
+
+    prediction: Prediction
+    raw: RawOutput
+    verdict: Verdict
+    right_rect: np.ndarray
+    skew_ns: int
+    stages_ms: dict[str, float]
+
+
+class StageTimer:
+    """Wall time of named stages, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.ms[name] = self.ms.get(name, 0.0) + (time.perf_counter() - start) * 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What is derived from a rig once: maps, geometry and where matches can exist."""
+
+    rectifier: Rectifier | None
+    geometry: StereoGeometry | None
+    domain: MatchDomain
+    valid_window: tuple[int, int, int, int]
+    key: tuple[str, tuple[int, int]]
+
+
+class PerceptionPipeline:
+    """Rectify, match, turn into metres, judge. Not thread-safe: one thread calls `process`.
+
+    `alpha` as in `Rectifier`. Where a pair comes without a rig, its pictures are taken as
+    rectified and `depth_m` is None.
+    """
+
+    def __init__(
+        self, backend: Backend, *, alpha: float = -1.0, limits: QualityLimits | None = None
+    ) -> None:
+        self.backend = backend
+        self.alpha = alpha
+        self.monitor = QualityMonitor(limits)
+        self._view: _View | None = None
+
+    def prepare(self, rig: StereoRig | None, image_size: tuple[int, int]) -> None:
+        """Make the maps of a rig now, so that the first pair does not wait for them."""
+        self._view_of(rig, image_size)
+
+    @property
+    def geometry(self) -> StereoGeometry | None:
+        """The rectified geometry of the rig last prepared or processed."""
+        return self._view.geometry if self._view is not None else None
+
+    def process(self, pair: RawPair, rig: StereoRig | None) -> PerceptionResult:
+        """Raises CalibrationError or ImageError for a pair that does not fit, BackendError where
+        the backend fails or answers in another shape; the next pair may be processed all the same.
+        """
+        timer = StageTimer()
+        with timer.stage('maps'):
+            view = self._view_of(rig, pair.image_size)
+        with timer.stage('rectify'):
+            left, right = pair.left, pair.right
+            if view.rectifier is not None:
+                left, right = view.rectifier.rectify(left, right)
+        with timer.stage('quality'):
+            verdict = self.monitor.judge_pair(pair)
+        with timer.stage('infer'):
+            output = self.backend.run(left, right)
+        with timer.stage('geometry'):
+            prediction = self._predict(pair, left, output, view, verdict)
+        if verdict.depth_usable:
+            verdict = verdict.also(*self.monitor.judge_coverage(prediction.coverage).reasons)
+        return PerceptionResult(prediction, output, verdict, right, pair.skew_ns, timer.ms)
+
+    def measure_vertical_offset(self, result: PerceptionResult) -> VerticalOffset | None:
+        """Measure how far the rectified views of a result stand apart, px.
+
+        The measurement enters the verdict of the pairs that follow. It takes tens of milliseconds
+        and touches nothing else, so another thread may do it.
+        """
+        offset = measure_vertical_offset(result.prediction.left_rect, result.right_rect)
+        self.monitor.vertical_offset = offset
+        return offset
+
+    def _predict(
+        self, pair: RawPair, left: np.ndarray, output: RawOutput, view: _View, verdict: Verdict
+    ) -> Prediction:
+        disparity = _checked_disparity(output, left.shape[:2])
+        offset = view.rectifier.disparity_offset_px if view.rectifier is not None else 0.0
+        if verdict.depth_usable:
+            valid = view.domain.valid(disparity)
+        else:
+            valid = np.zeros(disparity.shape, dtype=bool)
+        if offset:
+            disparity = disparity - np.float32(offset)
+            valid &= disparity > 0
+        depth = None
+        if view.geometry is not None:
+            depth = depth_from_disparity(disparity, view.geometry, valid=valid)
+        mask = None if output.mask_logits is None else output.mask_logits > 0
+        return Prediction(
+            stamp_ns=pair.stamp_ns,
+            left_rect=left,
+            disparity_px=disparity,
+            valid=valid,
+            depth_m=depth,
+            instrument_mask=mask,
+            uncertainty_px=output.uncertainty_px,
+            geometry=view.geometry,
+            model=self.backend.identity,
+            min_disparity_px=self.backend.min_disparity_px - offset,
+            max_disparity_px=self.backend.max_disparity_px - offset,
+            disparity_step_px=self.backend.disparity_step_px,
+            valid_window=view.valid_window,
+        )
+
+    def _view_of(self, rig: StereoRig | None, image_size: tuple[int, int]) -> _View:
+        key = (rig.fingerprint if rig is not None else '', image_size)
+        if self._view is None or self._view.key != key:
+            self._view = _make_view(rig, image_size, self.alpha, key)
+        return self._view
+
+
+def _make_view(
+    rig: StereoRig | None, image_size: tuple[int, int], alpha: float, key: tuple[str, tuple[int, int]]
+) -> _View:
+    if rig is None:
+        return _View(None, None, MatchDomain(image_size=image_size), (0, 0, *image_size), key)
+    rig.require_image_size(image_size)
+    rectifier = Rectifier(rig, alpha=alpha)
+    domain = MatchDomain(
+        image_size=image_size,
+        left_valid=rectifier.left_valid,
+        right_valid=rectifier.right_valid,
+    )
+    return _View(rectifier, rectifier.geometry, domain, rectifier.valid_window, key)
+
+
+def _checked_disparity(output: RawOutput, shape: tuple[int, ...]) -> np.ndarray:
+    disparity = output.disparity_px
+    if disparity is None:
+        raise BackendError('the backend gave no disparity for the pair')
+    if disparity.shape != shape:
+        raise BackendError(
+            f'the backend answered with a disparity of {disparity.shape}; expected {shape}'
+        )
+    return disparity

@@ -1,0 +1,93 @@
+"""A backend that fails is counted, restarted once, and then declared dead: never silently retried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from msdesis_ros.core.errors import BackendError, MsdesisError
+from msdesis_ros.runtime.backend import Backend, RawOutput
+
+# After so many good frames in a row an earlier restart is forgiven and another one allowed.
+FRAMES_TO_FORGIVE = 100
+
+
+class SupervisedBackend:
+    """Wraps a backend of `create` so that whatever it raises becomes a counted BackendError.
+
+    After `max_failures` failures in a row it is closed and made anew, once; after as many again it
+    stays dead (`dead`, `last_error` say so) until the owner makes a new one. It satisfies `Backend`.
+    """
+
+    def __init__(self, create: Callable[[], Backend], *, max_failures: int = 5) -> None:
+        self._create = create
+        self._max_failures = max_failures
+        self._backend = create()
+        self._image_size: tuple[int, int] | None = None
+        self._failures_in_a_row = 0
+        self._good_in_a_row = 0
+        self._restarted = False
+        self.failures = 0
+        self.restarts = 0
+        self.dead = False
+        self.last_error = ''
+        self.identity = self._backend.identity
+        self.heads = self._backend.heads
+        self.min_disparity_px = self._backend.min_disparity_px
+        self.max_disparity_px = self._backend.max_disparity_px
+        self.disparity_step_px = self._backend.disparity_step_px
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        self._image_size = image_size
+        self._backend.warm_up(image_size)
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        if self.dead:
+            raise BackendError(
+                f'the backend {self.identity.backend} is out of use after repeated failures '
+                f'(last: {self.last_error}); clean up and configure the node again'
+            )
+        try:
+            output = self._backend.run(left, right)
+        except Exception as error:
+            self._count_failure(error)
+            raise BackendError(
+                f'the backend {self.identity.backend} failed: {self.last_error}'
+            ) from error
+        self._failures_in_a_row = 0
+        self._good_in_a_row += 1
+        if self._good_in_a_row >= FRAMES_TO_FORGIVE:
+            self._restarted = False
+        return output
+
+    def close(self) -> None:
+        self._backend.close()
+
+    def _count_failure(self, error: Exception) -> None:
+        self.failures += 1
+        self._failures_in_a_row += 1
+        self._good_in_a_row = 0
+        self.last_error = str(error) or type(error).__name__
+        if self._failures_in_a_row < self._max_failures:
+            return
+        self._failures_in_a_row = 0
+        if self._restarted or not self._restart():
+            self.dead = True
+
+    def _restart(self) -> bool:
+        self._restarted = True
+        self.restarts += 1
+        try:
+            self._backend.close()
+        except Exception as error:  # a broken backend may not even close; it is dropped anyway
+            self.last_error = f'{self.last_error}; closing it failed too: {error}'
+        try:
+            self._backend = self._create()
+            if self._image_size is not None:
+                self._backend.warm_up(self._image_size)
+        except Exception as error:
+            text = str(error) if isinstance(error, MsdesisError) else repr(error)
+            self.last_error = f'the restart failed: {text}'
+            return False
+        return True

@@ -1,0 +1,489 @@
+"""The node in a real graph: a driver made here on one side, subscribers on the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
+
+from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.ros.messages import image_message, make_header, stamp_ns
+from msdesis_ros.ros.stereo_endoscope import StereoEndoscope
+from msdesis_ros.runtime.backend import RawOutput
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+WIDTH, HEIGHT, FOCAL, BASELINE, DISPARITY = 96, 64, 100.0, 0.005, 8.0
+TOPICS = {
+    'disparity': DisparityImage,
+    'depth': Image,
+    'camera_info': CameraInfo,
+    'points': PointCloud2,
+    'left/image_rect': Image,
+    'status': DiagnosticArray,
+}
+
+
+class ReplayBackend:
+    """Answers every pair with one disparity; `fail` makes the next runs raise."""
+
+    identity = ModelIdentity('replay', 'ab' * 32, 'replay')
+    heads = frozenset({'disparity'})
+    min_disparity_px, max_disparity_px, disparity_step_px = 0.0, 64.0, 0.0
+
+    def __init__(self, control: SimpleNamespace) -> None:
+        self.control = control
+        control.made += 1
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        self.control.warmed_up.append(image_size)
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        time.sleep(self.control.delay_s)
+        if self.control.fail > 0:
+            self.control.fail -= 1
+            raise RuntimeError('out of memory')
+        return RawOutput(np.full(left.shape[:2], DISPARITY, np.float32))
+
+    def close(self) -> None:
+        self.control.closed += 1
+
+
+class Graph:
+    """One node under test, one driver that publishes pairs, one client that collects results."""
+
+    def __init__(self, **parameters) -> None:
+        self.control = SimpleNamespace(made=0, closed=0, fail=0, delay_s=0.0, warmed_up=[])
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = StereoEndoscope(
+            make_backend=self._make_backend,
+            context=self.context,
+            parameter_overrides=[Parameter(name, value=v) for name, v in parameters.items()],
+        )
+        self.driver = rclpy.create_node('driver', context=self.context)
+        self.client = rclpy.create_node('client', context=self.context)
+        self.send_image = {s: self._publisher(Image, f'{s}/image_raw') for s in ('left', 'right')}
+        self.send_info = {
+            s: self._publisher(CameraInfo, f'{s}/camera_info') for s in ('left', 'right')
+        }
+        self.received: dict[str, list] = {topic: [] for topic in (*TOPICS, '/diagnostics')}
+        self.rng = np.random.default_rng(0)
+        self.changes: dict = {}
+        self.executor = SingleThreadedExecutor(context=self.context)
+        for node in (self.node, self.driver, self.client):
+            self.executor.add_node(node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.subscribe('/diagnostics', DiagnosticArray)
+
+    def _make_backend(self, model: str, **_) -> ReplayBackend:
+        return ReplayBackend(self.control)
+
+    def _publisher(self, kind: type, topic: str):
+        return self.driver.create_publisher(kind, topic, 10)
+
+    def subscribe(self, topic: str, kind: type) -> None:
+        self.client.create_subscription(kind, topic, self.received[topic].append, 10)
+
+    def start(self, topics=tuple(TOPICS)) -> None:
+        assert self.node.trigger_configure() == SUCCESS
+        assert self.node.trigger_activate() == SUCCESS
+        for topic in topics:
+            self.subscribe(topic, TOPICS[topic])
+        self.thread.start()
+        self.wait(
+            lambda: all(p.get_subscription_count() for p in self.send_image.values())
+            and all(p.get_subscription_count() for p in self.send_info.values())
+            and all(self.client.count_publishers(topic) for topic in topics)
+        )
+        time.sleep(0.2)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        if self.thread.is_alive():
+            self.thread.join(5)
+        for node in (self.node, self.driver, self.client):
+            node.destroy_node()
+        self.context.try_shutdown()
+
+    def wait(self, condition, timeout_s: float = 5.0) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if condition():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def info(self, side: str, stamp: int, **changes) -> CameraInfo:
+        tx = 0.0 if side == 'left' else -FOCAL * BASELINE
+        fields = {
+            'width': WIDTH,
+            'height': HEIGHT,
+            'distortion_model': 'plumb_bob',
+            'd': [0.0] * 5,
+            'k': [FOCAL, 0.0, 48.0, 0.0, FOCAL, 32.0, 0.0, 0.0, 1.0],
+            'r': [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            'p': [FOCAL, 0.0, 48.0, tx, 0.0, FOCAL, 32.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        }
+        header = make_header(stamp_ns=stamp, frame_id=f'/{side}_optical')
+        return CameraInfo(header=header, **(fields | changes))
+
+    def picture(self) -> np.ndarray:
+        coarse = self.rng.integers(40, 200, (HEIGHT // 4, WIDTH // 4, 3), dtype=np.uint8)
+        fine = np.repeat(np.repeat(coarse, 4, axis=0), 4, axis=1)
+        return fine + self.rng.integers(0, 20, fine.shape, dtype=np.uint8)
+
+    def send(self, *, infos=True, info_changes=None, spoil=None, stamp: int | None = None) -> int:
+        """Publish one pair; `spoil(side, message)` may damage it. Returns its left stamp."""
+        stamp = self.node.get_clock().now().nanoseconds if stamp is None else stamp
+        for side, offset in (('left', 0), ('right', 1_000_000)):
+            header = make_header(stamp_ns=stamp + offset, frame_id=f'/{side}_optical')
+            if infos:
+                changes = (info_changes or {}).get(side, {})
+                self.send_info[side].publish(self.info(side, stamp + offset, **changes))
+            message = image_message(self.picture(), 'rgb8', header)
+            if spoil is not None:
+                spoil(side, message)
+            self.send_image[side].publish(message)
+        return stamp
+
+    def stamps(self, topic: str) -> list[int]:
+        return [stamp_ns(message.header.stamp) for message in self.received[topic]]
+
+    def answer(self, topic: str, stamp: int, timeout_s: float = 5.0):
+        """The message of a topic under a stamp, or None."""
+        self.wait(lambda: stamp in self.stamps(topic), timeout_s)
+        found = [m for m in self.received[topic] if stamp_ns(m.header.stamp) == stamp]
+        assert len(found) <= 1, 'a stamp was answered twice'
+        return found[0] if found else None
+
+    def diagnosis(self, words: str, timeout_s: float = 4.0) -> bool:
+        """Whether a status of /diagnostics says these words."""
+        return self.wait(
+            lambda: any(words in a.status[0].message for a in self.received['/diagnostics']),
+            timeout_s,
+        )
+
+    def values(self) -> dict[str, str]:
+        """The key/value pairs of the newest /diagnostics."""
+        self.received['/diagnostics'].clear()
+        assert self.wait(lambda: self.received['/diagnostics'], 3)
+        return {v.key: v.value for v in self.received['/diagnostics'][-1].status[0].values}
+
+
+@pytest.fixture
+def graph(ros_domain):
+    graphs = []
+
+    def make(**parameters) -> Graph:
+        graphs.append(Graph(**parameters))
+        return graphs[-1]
+
+    yield make
+    for made in graphs:
+        made.close()
+
+
+def figures(status: DiagnosticArray) -> dict[str, str]:
+    return {v.key: v.value for v in status.status[0].values}
+
+
+def test_a_pair_is_answered_on_every_topic_under_its_left_stamp_and_frame(graph):
+    g = graph()
+    g.start()
+    stamp = g.send()
+    answers = {topic: g.answer(topic, stamp) for topic in TOPICS}
+    assert None not in answers.values()
+    assert {m.header.frame_id for m in answers.values()} == {'left_optical'}
+    disparity = answers['disparity']
+    assert disparity.image.header == disparity.header
+    assert (disparity.f, disparity.t) == pytest.approx((FOCAL, BASELINE))
+    depth = np.frombuffer(answers['depth'].data, np.float32).reshape(HEIGHT, WIDTH)
+    # Left of the column 8 the match would lie outside of the right picture.
+    assert np.isnan(depth[:, :8]).all()
+    np.testing.assert_allclose(depth[:, 8:], FOCAL * BASELINE / DISPARITY, rtol=1e-6)
+    values = np.frombuffer(disparity.image.data, np.float32).reshape(HEIGHT, WIDTH)
+    assert (values[:, :8] == disparity.min_disparity - 1).all() and (values[:, 8:] == 8).all()
+    assert answers['camera_info'].k[0] == FOCAL
+    assert (answers['points'].height, answers['points'].width) == (HEIGHT, WIDTH)
+    status = figures(answers['status'])
+    assert status['verdict'] == 'OK'
+    assert status['model'] == 'replay' and status['model_sha256'] == 'ab' * 32
+    assert float(status['skew_ms']) == pytest.approx(1.0)
+    assert answers['status'].status[0].level == DiagnosticStatus.OK
+
+
+def test_only_what_has_a_subscriber_is_published(graph):
+    g = graph()
+    g.start(topics=('depth', 'status'))
+    stamp = g.send()
+    assert g.answer('status', stamp) is not None
+    values = g.values()
+    assert values['published.depth'] == '1'
+    assert 'published.points' not in values and 'published.disparity' not in values
+
+
+def test_topics_that_need_a_head_the_model_lacks_are_not_advertised(graph):
+    g = graph()
+    g.start(topics=('status',))
+    names = [name for name, _ in g.client.get_topic_names_and_types()]
+    assert '/depth' in names
+    assert not {'/uncertainty', '/instrument_mask', '/overlay'} & set(names)
+
+
+# What a driver may get wrong, and what the diagnostics must say of it.
+def _cut(side, message):
+    if side == 'right':
+        del message.data[100:]
+
+
+def _encoding(side, message):
+    message.encoding = '16UC1'
+
+
+def _other_size(side, message):
+    if side == 'right':
+        message.height //= 2
+        del message.data[message.height * message.step :]
+
+
+def _smaller(side, message):
+    _other_size('right', message)
+
+
+SPOILED = {
+    'truncated data': (_cut, 'cut short'),
+    'unsupported encoding': (_encoding, "'16UC1' is not supported"),
+    'eyes of different sizes': (_other_size, 'one size'),
+    'another size than calibrated': (_smaller, 'the calibration is for 96x64'),
+}
+
+
+@pytest.mark.parametrize(('spoil', 'words'), SPOILED.values(), ids=SPOILED.keys())
+def test_a_spoiled_picture_is_refused_in_words_and_the_next_pair_is_answered(graph, spoil, words):
+    g = graph()
+    g.start(topics=('depth',))
+    bad = g.send(spoil=spoil)
+    assert g.diagnosis(words)
+    good = g.send()
+    assert g.answer('depth', good) is not None
+    assert bad not in g.stamps('depth')
+
+
+REFUSED = {
+    'K zero': ({'left': {'k': [0.0] * 9}}, 'not calibrated'),
+    'NaN in K': ({'left': {'k': [float('nan')] + [0.0] * 8}}, 'NaN'),
+    'mono calibration': (
+        {'right': {'p': [FOCAL, 0.0, 48.0, 0.0, 0.0, FOCAL, 32.0, 0.0, 0.0, 0.0, 1.0, 0.0]}},
+        'zero baseline',
+    ),
+    'unknown distortion': ({'right': {'distortion_model': 'x', 'd': [0.1]}}, 'plumb_bob'),
+    'R not a rotation': ({'left': {'r': [2.0] + [0.0] * 8}}, 'not a rotation'),
+}
+
+
+@pytest.mark.parametrize(('changes', 'words'), REFUSED.values(), ids=REFUSED.keys())
+def test_a_bad_calibration_stops_the_results_until_a_good_one_comes(graph, changes, words):
+    g = graph()
+    g.start(topics=('depth', 'status'))
+    bad = g.send(info_changes=changes)
+    assert g.diagnosis(words)
+    assert g.received['depth'] == [] and g.received['status'] == []
+    assert g.values()['dropped.no_calibration'] == '1'
+    # The driver repeats its calibration; pictures that overtake the first good one are dropped.
+    assert g.wait(lambda: g.send() and g.received['depth'])
+    assert bad not in g.stamps('depth')
+
+
+def test_without_camera_info_nothing_is_published_and_the_reason_is_said(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    stamp = g.send(infos=False)
+    assert g.diagnosis('no camera_info has arrived from either camera')
+    assert g.answer('depth', stamp, 0.3) is None
+
+
+def test_a_pair_that_overtook_the_first_camera_infos_is_answered_when_they_come(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    dropped = g.send(infos=False)
+    stamp = g.send(infos=False, stamp=dropped + 50_000_000)
+    assert g.answer('depth', stamp, 0.3) is None
+    for side in ('left', 'right'):
+        g.send_info[side].publish(g.info(side, stamp))
+    assert g.answer('depth', stamp) is not None
+    assert dropped not in g.stamps('depth')
+    assert g.values()['dropped.no_calibration'] == '1'
+
+
+def test_a_missing_eye_is_named_after_a_second(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    g.send()
+    for _ in range(25):
+        header = make_header(stamp_ns=g.node.get_clock().now().nanoseconds, frame_id='l')
+        g.send_image['left'].publish(image_message(g.picture(), 'rgb8', header))
+        time.sleep(0.1)
+    assert g.diagnosis('right image is missing')
+    worst = max(a.status[0].level for a in g.received['/diagnostics'])
+    assert worst == DiagnosticStatus.ERROR
+
+
+def test_a_failing_backend_gives_an_invalid_status_and_is_restarted_once(graph):
+    g = graph(max_backend_failures=2)
+    g.start(topics=('depth', 'status'))
+    g.control.fail = 2
+    for _ in range(2):
+        stamp = g.send()
+        status = g.answer('status', stamp)
+        assert figures(status)['verdict'] == 'INVALID'
+        assert 'out of memory' in status.status[0].message
+        assert stamp not in g.stamps('depth')
+    assert g.control.made == 2
+    good = g.send()
+    assert g.answer('depth', good) is not None
+    assert g.diagnosis('restarted 1x')
+    assert g.values()['dropped.backend'] == '2'
+
+
+def test_a_backend_that_fails_for_good_is_an_error_and_the_node_stays_alive(graph):
+    g = graph(max_backend_failures=1)
+    g.start(topics=('status',))
+    g.control.fail = 1000
+    for _ in range(3):
+        assert g.answer('status', g.send()) is not None
+    assert g.diagnosis('out of use')
+    g.control.fail = 0
+    assert g.node.trigger_deactivate() == SUCCESS
+    assert g.node.trigger_cleanup() == SUCCESS
+    assert g.node.trigger_configure() == SUCCESS
+    assert g.node.trigger_activate() == SUCCESS
+    g.wait(lambda: g.send_image['left'].get_subscription_count())
+    time.sleep(0.3)
+    status = g.answer('status', g.send())
+    assert status is not None and figures(status)['verdict'] == 'OK'
+
+
+def test_time_that_goes_backwards_starts_the_stream_anew(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    now = g.node.get_clock().now().nanoseconds
+    for stamp in (now, now + 50_000_000, now - 3_600_000_000_000):
+        assert g.answer('depth', g.send(stamp=stamp)) is not None
+    assert g.values()['time_resets'] == '1'
+
+
+def test_overload_drops_the_waiting_pair_and_counts_it(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    g.control.delay_s = 0.3
+    stamps = []
+    for _ in range(5):
+        stamps.append(g.send())
+        time.sleep(0.05)
+    assert g.answer('depth', stamps[-1]) is not None
+    values = g.values()
+    answered = g.stamps('depth')
+    assert answered == sorted(answered)
+    assert int(values['dropped.overload']) + len(answered) == 5
+    assert int(values['dropped.overload']) >= 2
+
+
+def test_a_black_picture_withholds_all_depth(graph):
+    g = graph()
+    g.start(topics=('depth', 'status'))
+
+    def black(side, message):
+        message.data[:] = type(message.data)('B', bytes(len(message.data)))
+
+    stamp = g.send(spoil=black)
+    depth = g.answer('depth', stamp)
+    assert np.isnan(np.frombuffer(depth.data, np.float32)).all()
+    status = g.answer('status', stamp)
+    assert figures(status)['verdict'] == 'INVALID' and 'black_left' in figures(status)['reasons']
+
+
+def test_a_rectification_that_turns_the_view_gets_a_frame_of_its_own(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    c, s = np.cos(np.radians(1.0)), np.sin(np.radians(1.0))
+    turned = {'r': [c, 0.0, s, 0.0, 1.0, 0.0, -s, 0.0, c]}
+    stamp = g.send(info_changes={'left': turned})
+    assert g.answer('depth', stamp).header.frame_id == 'left_optical_rect_optical'
+
+
+def test_the_frame_can_be_overridden(graph):
+    g = graph(frame_id='/ecm')
+    g.start(topics=('depth',))
+    assert g.answer('depth', g.send()).header.frame_id == 'ecm'
+
+
+def test_configure_fails_in_words_when_the_model_cannot_be_loaded(graph):
+    g = graph()
+    g.node._make_backend = lambda *_, **__: 1 / 0
+    assert g.node.trigger_configure() == FAILURE
+    g.node._make_backend = g._make_backend
+    assert g.node.trigger_configure() == SUCCESS
+
+
+def test_a_start_value_out_of_range_makes_configure_fail(graph):
+    g = graph(point_stride=0)
+    assert g.node.trigger_configure() == FAILURE
+
+
+def test_parameters_out_of_range_are_refused_and_change_nothing(graph):
+    g = graph()
+    g.start(topics=('points',))
+    client = g.client.create_client(SetParameters, '/stereo_endoscope/set_parameters')
+    assert client.wait_for_service(5.0)
+
+    def change(name: str, value) -> tuple[bool, str]:
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        future = client.call_async(request)
+        assert g.wait(future.done)
+        result = future.result().results[0]
+        return result.successful, result.reason
+
+    ok, reason = change('point_stride', 65)
+    assert not ok and '64' in reason
+    ok, reason = change('disparity_invalid', 'zero')
+    assert not ok and 'min_minus_one, nan' in reason
+    ok, reason = change('model', 'other')
+    assert not ok and 'deactivate' in reason
+    assert g.answer('points', g.send()).width == WIDTH
+    assert change('point_stride', 2) == (True, '')
+    assert g.answer('points', g.send()).width == WIDTH // 2
+
+
+def test_deactivating_leaves_the_graph_and_activating_comes_back(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    for _ in range(2):
+        assert g.answer('depth', g.send()) is not None
+        assert g.node.trigger_deactivate() == SUCCESS
+        assert g.wait(lambda: g.send_image['left'].get_subscription_count() == 0)
+        silent = g.send()
+        assert g.answer('depth', silent, 0.3) is None
+        assert g.node.trigger_activate() == SUCCESS
+        assert g.wait(
+            lambda: g.send_image['left'].get_subscription_count()
+            and g.send_info['right'].get_subscription_count()
+        )
+        time.sleep(0.3)
+    assert g.control.made == 1
+    assert g.node.trigger_deactivate() == SUCCESS
+    assert g.node.trigger_cleanup() == SUCCESS
+    assert g.control.closed == 1
