@@ -45,7 +45,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             'YAML file with parameters of the node.',
         ),
         'model': ('', 'Model card to run, for example opencv_sgbm.' + AS_IN_FILE),
-        'backend': ('', 'Backend that runs the model, for example onnx.' + AS_IN_FILE),
+        'backend': ('', 'Backend that runs the model, for example opencv.' + AS_IN_FILE),
         'rectified': ('', 'true: the pictures arrive rectified.' + AS_IN_FILE),
         'image_transport': ('', 'Transport of the input pictures, for example raw.' + AS_IN_FILE),
         'sync': ('', 'How pictures are paired by stamp, for example builtin.' + AS_IN_FILE),
@@ -70,17 +70,28 @@ def arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+def typed(argument: str, kind: type, context: LaunchContext) -> ParameterValue:
+    """The value of an argument as a parameter; RuntimeError with a sentence where it is no such."""
+    text = LaunchConfiguration(argument).perform(context)
+    try:
+        value = {'true': True, 'false': False}[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        expected = 'true or false' if kind is bool else 'a number'
+        raise RuntimeError(f"{argument} is '{text}'; expected {expected}") from None
+    return ParameterValue(value, value_type=kind)
+
+
 def endoscope_node(context: LaunchContext) -> list[LifecycleNode]:
     """The node, with those parameters whose arguments are not empty on top of params_file."""
     given = {
-        parameter: ParameterValue(LaunchConfiguration(argument), value_type=kind)
+        parameter: typed(argument, kind, context)
         for argument, (parameter, kind) in PARAMETERS.items()
         if LaunchConfiguration(argument).perform(context)
     }
     # The node configures and activates itself. Events sent from here instead can reach it before
     # its services exist, and would be a second way to do the same.
     for name in ('autostart', 'use_sim_time'):
-        given[name] = ParameterValue(LaunchConfiguration(name), value_type=bool)
+        given[name] = typed(name, bool, context)
     return [
         LifecycleNode(
             package='msdesis_ros',

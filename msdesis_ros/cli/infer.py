@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import typer
@@ -50,21 +50,21 @@ def pair(
     left: Path = typer.Argument(..., help='Left picture.'),
     right: Path = typer.Argument(..., help='Right picture.'),
     out: Path = typer.Option(..., '--out', help='Folder for the results.'),
-    calibration: Optional[str] = typer.Option(
+    calibration: str | None = typer.Option(
         None, '--calibration', help=rig_options.CALIBRATION_HELP
     ),
-    focal_px: Optional[float] = typer.Option(None, '--focal-px', help=rig_options.FOCAL_HELP),
-    baseline_mm: Optional[float] = typer.Option(
+    focal_px: float | None = typer.Option(None, '--focal-px', help=rig_options.FOCAL_HELP),
+    baseline_mm: float | None = typer.Option(
         None, '--baseline-mm', help=rig_options.BASELINE_HELP
     ),
     rectified: bool = typer.Option(False, '--rectified', help=rig_options.RECTIFIED_HELP),
-    unit: Optional[str] = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
+    unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
     model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
-    backend: Optional[str] = typer.Option(None, '--backend', help='Default: that of the card.'),
-    threads: Optional[int] = typer.Option(None, '--threads', help='CPU threads of the backend.'),
+    backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
+    threads: int | None = typer.Option(None, '--threads', help='CPU threads of the backend.'),
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
 ) -> None:
     """Disparity, depth and surface of one pair of pictures of any size.

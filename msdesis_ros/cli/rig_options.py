@@ -9,12 +9,12 @@ from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.calibration_files import read_calibration
 
 CALIBRATION_HELP = (
-    'OpenCV JSON/YAML (K1 D1 K2 D2 R T ...) or a pair of ROS camera_info files LEFT.yaml,RIGHT.yaml.'
+    'OpenCV JSON/YAML (K1 D1 K2 D2 R T ...), or two ROS camera_info files: LEFT.yaml,RIGHT.yaml.'
 )
 FOCAL_HELP = 'Focal length of rectified pictures, px; goes with --baseline-mm and --rectified.'
 BASELINE_HELP = 'Baseline of rectified pictures, mm.'
 RECTIFIED_HELP = 'The pictures are rectified already.'
-UNIT_HELP = "Unit of T in the calibration: mm or m (default: mm in OpenCV files, m in ROS files)."
+UNIT_HELP = 'Unit of T in the calibration: mm or m (default: mm in OpenCV files, m in ROS files).'
 
 
 def rig_from_options(

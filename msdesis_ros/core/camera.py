@@ -10,7 +10,7 @@ import numpy as np
 from msdesis_ros.core.errors import CalibrationError
 
 # Distortion models of the ROS camera drivers, with the coefficient counts each may have.
-# rational_polynomial: 8 by the ROS convention; 12 and 14 are OpenCV's thin-prism and tilt extensions.
+# rational_polynomial: 8 by the ROS convention; 12 and 14 are OpenCV's extensions (prism, tilt).
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     'plumb_bob': (4, 5),
     'rational_polynomial': (8, 12, 14),
@@ -178,7 +178,7 @@ def _reduce_to_picture(
     binning: tuple[int, int],
     roi: tuple[int, int, int, int] | None,
 ) -> tuple[tuple[int, int], np.ndarray]:
-    """The size of the delivered picture and the 3 x 3 matrix from full-resolution to its pixels."""
+    """Size of the delivered picture, and the 3 x 3 matrix from full-resolution to its pixels."""
     x, y, w, h = roi if roi and any(roi) else (0, 0, *full_size)
     w, h = w or full_size[0] - x, h or full_size[1] - y
     if x < 0 or y < 0 or w <= 0 or h <= 0 or x + w > full_size[0] or y + h > full_size[1]:

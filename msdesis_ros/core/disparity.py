@@ -16,9 +16,7 @@ def depth_from_disparity(
     """
     usable = disparity_px > 0 if valid is None else valid & (disparity_px > 0)
     depth = np.full(disparity_px.shape, np.nan, dtype=np.float32)
-    np.divide(
-        np.float32(geometry.focal_times_baseline), disparity_px, out=depth, where=usable
-    )
+    np.divide(np.float32(geometry.focal_times_baseline), disparity_px, out=depth, where=usable)
     return depth
 
 

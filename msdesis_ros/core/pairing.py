@@ -144,6 +144,8 @@ class StampPairer(Generic[T]):
         self._paired = self._time_resets = self._skew_sum_ns = 0
         self._skew_last_ns: int | None = None
         self._skew_max_ns: int | None = None
+        self._nearest_miss_ns: int | None = None
+        self._pair_arrival_ns: int | None = None
         self.reset(start_ns=start_ns)
 
     def add_left(
@@ -216,7 +218,8 @@ class StampPairer(Generic[T]):
     def reset(self, *, start_ns: int | None = None) -> None:
         """Forget waiting items, stamps, period and arrivals, as if new; the counters go on."""
         self._forget_stamps()
-        self._left.arrival_ns = self._right.arrival_ns = self._pair_arrival_ns = None
+        self._left.arrival_ns = self._right.arrival_ns = None
+        self._pair_arrival_ns = None
         self._start_ns = start_ns
 
     def _add(
@@ -265,7 +268,7 @@ class StampPairer(Generic[T]):
     def _forget_stamps(self) -> None:
         self._left.forget_stamps()
         self._right.forget_stamps()
-        self._nearest_miss_ns: int | None = None
+        self._nearest_miss_ns = None
         self._limit_ns = self._allowed_skew_ns()
 
 

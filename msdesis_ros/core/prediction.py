@@ -60,7 +60,7 @@ class Prediction:
     Every array is H x W of `left_rect`. `disparity_px` (float32) is the model's value at every
     pixel in pictures rectified to a common cx, NaN only where the model has none; `valid` (bool)
     marks the pixels that depth, cloud and topics use. `depth_m` (float32, Z in the rectified left
-    optical frame) is NaN outside `valid`, and None where no calibration is known. `instrument_mask`
+    optical frame) is NaN outside `valid`, None where no calibration is known. `instrument_mask`
     (bool) and `uncertainty_px` (float32, 1 sigma of the disparity) are None where the model does
     not give them. `min_disparity_px`/`max_disparity_px` bound what was searched, in steps of
     `disparity_step_px` (0 = continuous); `valid_window` (x, y, width, height) bounds the pixels

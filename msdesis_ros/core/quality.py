@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import cv2
@@ -162,9 +162,10 @@ def judge_picture(picture: np.ndarray, *, name: str, limits: QualityLimits) -> l
     """Black, white, blurred or veiled: what one H x W x 3 uint8 RGB picture says of itself."""
     factor = max(1, round(picture.shape[1] / STATISTICS_WIDTH))
     size = (max(1, picture.shape[1] // factor), max(1, picture.shape[0] // factor))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    # Every other row is enough for statistics, and half the work.
+    small = cv2.resize(picture[:: min(2, factor)], size, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    p99 = float(np.percentile(grey, 99))
+    p99 = _percentile(grey, 0.99)
     if p99 < limits.black_p99:
         sentence = f'the {name} picture is black (99 % of it is darker than {p99:.0f} of 255)'
         return [Reason(f'black_{name}', State.INVALID, p99, limits.black_p99, sentence)]
@@ -179,11 +180,18 @@ def judge_picture(picture: np.ndarray, *, name: str, limits: QualityLimits) -> l
         reasons.append(
             Reason(f'blur_{name}', State.DEGRADED, sharpness, limits.sharpness, sentence)
         )
-    haze = float(np.percentile(small.min(axis=2), 10))
+    red, green, blue = cv2.split(small)
+    haze = _percentile(cv2.min(cv2.min(red, green), blue), 0.10)
     if haze > limits.haze_p10:
         sentence = f'the {name} picture is veiled by smoke or fog (dark channel {haze:.0f} of 255)'
         reasons.append(Reason(f'haze_{name}', State.DEGRADED, haze, limits.haze_p10, sentence))
     return reasons
+
+
+def _percentile(grey: np.ndarray, share: float) -> float:
+    """The grey value that `share` of the pixels do not exceed; a tenth of np.percentile's time."""
+    cumulated = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().cumsum()
+    return float(np.searchsorted(cumulated, share * grey.size))
 
 
 def _sharpness(grey: np.ndarray) -> float:

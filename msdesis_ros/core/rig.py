@@ -41,7 +41,9 @@ class StereoGeometry:
     def __post_init__(self) -> None:
         numbers = (self.focal_px, self.focal_y_px, self.cx_px, self.cy_px, self.baseline_m)
         if not all(math.isfinite(number) for number in numbers):
-            raise CalibrationError(f'the rectified geometry has a number that is not finite: {self}')
+            raise CalibrationError(
+                f'the rectified geometry has a number that is not finite: {self}'
+            )
         for name in ('focal_px', 'focal_y_px', 'baseline_m'):
             if getattr(self, name) <= 0:
                 raise CalibrationError(f'{name} is {getattr(self, name):g}; it must be positive')

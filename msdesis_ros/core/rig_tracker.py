@@ -34,7 +34,7 @@ class RigTracker:
         self.problem = NOTHING_YET
         self._keys: dict[str, Hashable] = {}
         self._cameras: dict[str, CameraCalibration | CalibrationError] = {}
-        # Sides whose word is awaited after the other one changed: stamp and deadline of the change.
+        # Sides whose word is awaited since the other one changed: stamp of the change, deadline.
         self._awaited: dict[str, tuple[int, float]] = {}
         self._undecided = False
 
@@ -86,7 +86,9 @@ class RigTracker:
         if self._awaited:
             waiting = ' and '.join(self._awaited)
             self.rig = None
-            self.problem = f'the calibration changed; waiting for camera_info of the {waiting} camera'
+            self.problem = (
+                f'the calibration changed; waiting for camera_info of the {waiting} camera'
+            )
         else:
             self.rig, self.problem = self._decide()
             self._undecided = False
@@ -94,7 +96,7 @@ class RigTracker:
 
     def _decide(self) -> tuple[StereoRig | None, str]:
         left, right = (self._cameras.get(side) for side in SIDES)
-        for side, camera in zip(SIDES, (left, right)):
+        for side, camera in zip(SIDES, (left, right), strict=True):
             if isinstance(camera, CalibrationError):
                 return None, f'{side} camera_info refused: {camera}'
         if left is None or right is None:

@@ -18,7 +18,7 @@ TINT = 0.5
 
 
 class SurfaceBuilder:
-    """Packs clouds for one geometry; the rays are computed once.
+    """Packs clouds for one geometry; the rays are computed once. One thread packs.
 
     `stride` n keeps every n-th row and column. Raises UsageError for a stride below 1.
     """
@@ -37,6 +37,10 @@ class SurfaceBuilder:
         self._ray_y = np.ascontiguousarray(
             np.broadcast_to(ray_y[:, None], (len(rows), len(columns)))
         )
+        # Planes that every cloud passes through, so that no frame waits for fresh memory.
+        self._x, self._y = np.empty_like(self._ray_x), np.empty_like(self._ray_y)
+        self._label = np.empty((len(rows), len(columns)), np.uint8)
+        self._rgb = np.empty((len(rows), len(columns), 4), np.uint8)
 
     def pack(
         self,
@@ -54,20 +58,16 @@ class SurfaceBuilder:
         out: an array of the result's shape to write into, so that no memory is allocated.
         """
         depth, colour = self._strided(depth_m), self._strided(colour)
-        label = np.zeros(depth.shape, dtype=np.uint8)
+        self._label.fill(0)
         if instrument_mask is not None:
             mask = self._strided(instrument_mask)
             colour = tint(colour, mask, tool_colour)
-            label = mask.astype(np.uint8)
+            np.copyto(self._label, mask, casting='unsafe')
         red, green, blue = cv2.split(colour)
-        rgb = cv2.merge([blue, green, red, label]).view(np.float32)[..., 0]
-        planes = [
-            cv2.multiply(depth, self._ray_x),
-            cv2.multiply(depth, self._ray_y),
-            depth,
-            rgb,
-        ]
-        return cv2.merge(planes, dst=out)
+        cv2.merge([blue, green, red, self._label], dst=self._rgb)
+        cv2.multiply(depth, self._ray_x, dst=self._x)
+        cv2.multiply(depth, self._ray_y, dst=self._y)
+        return cv2.merge([self._x, self._y, depth, self._rgb.view(np.float32)[..., 0]], dst=out)
 
     def _strided(self, array: np.ndarray) -> np.ndarray:
         if self.stride == 1:
@@ -75,9 +75,7 @@ class SurfaceBuilder:
         return np.ascontiguousarray(array[:: self.stride, :: self.stride])
 
 
-def tint(
-    colour: np.ndarray, mask: np.ndarray, tool_colour: tuple[int, int, int]
-) -> np.ndarray:
+def tint(colour: np.ndarray, mask: np.ndarray, tool_colour: tuple[int, int, int]) -> np.ndarray:
     """`colour` (H x W x 3 uint8 RGB) with the masked pixels mixed half and half with a colour."""
     tinted = cv2.addWeighted(
         colour, 1 - TINT, np.full_like(colour, np.array(tool_colour, np.uint8)), TINT, 0

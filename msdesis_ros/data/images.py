@@ -36,13 +36,13 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
         encoded = path.read_bytes()
     except OSError as error:
         raise FileFormatError(
-            f'cannot read the picture {path}: {error.strerror or error}; give an existing image file'
+            f'cannot read the picture {path}: {error.strerror or error}; give an image file'
         ) from error
     picture = _decode(encoded, path)
     if picture.dtype != np.uint8:
         raise FileFormatError(
-            f'{path} has {picture.dtype} samples, expected 8 bits per channel: how many of the bits '
-            'carry the picture cannot be told from the file; convert it to 8 bits first'
+            f'{path} has {picture.dtype} samples, expected 8 bits per channel: how many of the '
+            'bits carry the picture cannot be told from the file; convert it to 8 bits first'
         )
     if picture.ndim == 2:
         return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
@@ -93,8 +93,8 @@ def write_image(path: str | os.PathLike[str], array: np.ndarray) -> None:
         raise UsageError(f'cannot write {path}: known suffixes are .png, .tif and .tiff')
     if not fits or array.size == 0:
         raise UsageError(
-            f'cannot write a {array.dtype} array of shape {array.shape} to {path}: .png takes uint8 '
-            'or uint16 of H x W or H x W x 3, .tif and .tiff take float32 of H x W'
+            f'cannot write a {array.dtype} array of shape {array.shape} to {path}: .png takes '
+            'uint8 or uint16 of H x W or H x W x 3, .tif and .tiff take float32 of H x W'
         )
     stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if colour else np.ascontiguousarray(array)
     written, encoded = cv2.imencode(suffix, stored)

@@ -20,7 +20,7 @@ _PLY_TYPES = {'<f4': 'float', 'u1': 'uchar'}
 
 @dataclass(frozen=True)
 class PlyCloud:
-    """What a PLY file of this project holds: N points with colour, and a label where it has one."""
+    """What a PLY file of this project holds: N points with colour and maybe a label."""
 
     points_m: np.ndarray  # N x 3 float32, metres
     colours: np.ndarray  # N x 3 uint8, RGB

@@ -1,16 +1,15 @@
 """A small raw stereo sequence of our own, for demo, tests and first steps without data.
 
-    left/000000.png ...   raw pictures with lens distortion, RGB
-    right/000000.png ...
-    calibration.json      OpenCV FileStorage: image_size, K1 D1 K2 D2, R T (X_right = R X_left + T)
-    manifest.json         what it was made with; written last
+left/000000.png ...   raw pictures with lens distortion, RGB
+right/000000.png ...
+calibration.json      OpenCV FileStorage: image_size, K1 D1 K2 D2, R T (X_right = R X_left + T)
+manifest.json         what it was made with; written last
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,7 +74,7 @@ def generate_sample(
 
 
 def sample_cameras(size: tuple[int, int] = (640, 512)) -> tuple[RawCamera, RawCamera]:
-    """The left and right raw camera of the sample: unlike lenses, turned by 1.4 degrees, 4.5 mm."""
+    """The left and right raw camera of the sample: unlike lenses, 1.4 degrees, 4.5 mm."""
     width, height = size
     scale = np.diag([width / 640, height / 512, 1.0])
     rotation, _ = cv2.Rodrigues(np.array([0.009, -0.017, 0.014]))
@@ -101,7 +100,7 @@ def _write_frames(folder: Path, *, frames: int, seed: int, size: tuple[int, int]
 
     def write_frame(frame: int) -> None:
         moment = scene.at(frame / FRAME_RATE_HZ)
-        for side, (name, camera) in enumerate(zip(('left', 'right'), cameras)):
+        for side, (name, camera) in enumerate(zip(('left', 'right'), cameras, strict=True)):
             noise = np.random.default_rng([seed, 3, frame, side])
             picture = photograph(painter.render(moment, camera), noise)
             write_image(folder / name / f'{frame:06d}.png', picture)

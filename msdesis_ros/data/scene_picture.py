@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 
 from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.data.scene import MISS, TISSUE, Moment
+from msdesis_ros.data.scene import Moment
 
 TEXTURE_PX, TEXTURE_MM = 2048, 176.0
 GRAIN_PX = 512
 LIGHT_MM = np.array([2.2, -3.0, -1.0])  # in the endoscope's tip, between and above the lenses
-COARSE_STRIDE_PX = 8  # every eighth pixel is traced from nothing, and starts the search of the others
+COARSE_STRIDE_PX = (
+    8  # every eighth pixel is traced from nothing, and starts the search of the others
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ class Painter:
         _, hx, hy, out_of_fold = moment.tissue.heights(x, y, moment.time_s)
         drift = moment.tissue.drift_mm(moment.time_s)
         scale = TEXTURE_PX / TEXTURE_MM
-        u, v = ((c - d) * scale + TEXTURE_PX / 2 for c, d in zip((x, y), drift))
+        u, v = (x - drift[0]) * scale + TEXTURE_PX / 2, (y - drift[1]) * scale + TEXTURE_PX / 2
         albedo = _look_up(self._albedo, u, v)
         albedo *= (0.35 + 0.65 * out_of_fold)[..., None]
         bumps = _look_up(self._bumps, u, v)
@@ -118,7 +120,10 @@ def photograph(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What the sensor makes of linear radiance: blur, vignette, tone curve, noise; RGB uint8."""
     height, width = radiance.shape[:2]
     blurred = cv2.GaussianBlur(radiance, (0, 0), 0.6 * width / 640)
-    x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    x, y = (
+        np.linspace(-1, 1, width, dtype=np.float32),
+        np.linspace(-1, 1, height, dtype=np.float32),
+    )
     blurred *= (1 - 0.22 * (x[None, :] ** 2 + y[:, None] ** 2))[..., None]
     # Shot noise grows with the square root of the light; a little read noise is always there.
     deviation = np.sqrt(2e-5 + 1.5e-4 * blurred)
@@ -136,9 +141,14 @@ def _start(moment: Moment, camera: RawCamera) -> np.ndarray:
     coarse = moment.tissue.intersect(
         camera.centre_mm, camera.directions[np.ix_(rows, columns)].reshape(-1, 3), moment.time_s
     ).reshape(len(rows), len(columns))
-    x, y = (np.interp(np.arange(n), at, np.arange(len(at))) for n, at in ((width, columns), (height, rows)))
+    x, y = (
+        np.interp(np.arange(n), at, np.arange(len(at)))
+        for n, at in ((width, columns), (height, rows))
+    )
     x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    return cv2.remap(coarse.astype(np.float32), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        coarse.astype(np.float32), x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def _shade(

@@ -1,4 +1,4 @@
-"""The input side of the node: subscriptions, calibration gate, pairing. Callbacks only hand over."""
+"""The input side of the node: subscriptions, calibration gate, pairing; callbacks hand over."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class StereoInputs:
     """Subscribes to both eyes; calls `on_job` for every pair that has a usable rig.
 
     `on_rig` is called when the calibration state changes, with the rig or None and the reason;
-    `on_time_reset` when the stamps went backwards. Pairs without a usable rig are counted in `health` as
-    `no_calibration`. All calls come from the executor's thread.
+    `on_time_reset` when the stamps went backwards. Pairs without a usable rig are counted in
+    `health` as `no_calibration`. All calls come from the executor's thread.
     """
 
     def __init__(
@@ -91,7 +91,11 @@ class StereoInputs:
 
     def _subscribe(self, side: str, reliability: str) -> list[Any]:
         def subscribe(
-            kind: type, topic: str, callback: Callable[..., None], qos: Any, twin: str | None = None
+            kind: type,
+            topic: str,
+            callback: Callable[..., None],
+            qos: Any,
+            twin: str | None = None,
         ) -> Any:
             return self._node.create_subscription(
                 kind,

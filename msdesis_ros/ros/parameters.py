@@ -1,37 +1,16 @@
-"""The parameters of the `stereo_endoscope` node: declared, described, ranged and validated here."""
+"""The parameters of the `stereo_endoscope` node: declared, described and ranged here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
 
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from msdesis_ros.core.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter: default, what it is for, its range or its choices.
-
-    `live`: may change while the node is active; others take effect on the next configure.
-    """
-
-    default: Any
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-
+from msdesis_ros.ros.declared import Spec, declare_all, reason_against
 
 SPECS: dict[str, Spec] = {
     'model': Spec('opencv_sgbm', 'Model card to run (see: msdesis models list).'),
@@ -46,9 +25,7 @@ SPECS: dict[str, Spec] = {
         -1.0,
         1.0,
     ),
-    'max_skew_ms': Spec(
-        10.0, 'Largest difference of left and right stamp, ms.', 0.0, 1000.0
-    ),
+    'max_skew_ms': Spec(10.0, 'Largest difference of left and right stamp, ms.', 0.0, 1000.0),
     'queue_size': Spec(10, 'Pictures of one side that may wait for their partner.', 2, 100),
     'sync': Spec('builtin', 'How pictures are paired by stamp.', choices=('builtin',)),
     'image_transport': Spec('raw', 'Transport of the input pictures.', choices=('raw',)),
@@ -111,31 +88,27 @@ class NodeParameters:
 
 def declare(node: Node) -> None:
     """Declare what is not declared yet; raise UsageError for a start value out of its range."""
-    for name, spec in SPECS.items():
-        if node.has_parameter(name):
-            continue
-        try:
-            node.declare_parameter(name, spec.default, _descriptor(spec))
-        except Exception as error:  # rclpy has one exception class per cause
-            raise UsageError(f'parameter {name}: {error}') from error
-        reason = reason_against(node.get_parameter(name))
-        if reason:
-            node.undeclare_parameter(name)
-            raise UsageError(reason)
+    declare_all(node, {name: s for name, s in SPECS.items() if not node.has_parameter(name)})
 
 
 def read(node: Node) -> NodeParameters:
-    """The current values."""
-    return NodeParameters(
-        **{f.name: node.get_parameter(f.name).value for f in fields(NodeParameters)}
-    )
+    """The current values; UsageError for one that is not allowed."""
+    for name, spec in SPECS.items():
+        reason = reason_against(name, node.get_parameter(name).value, spec)
+        if reason:
+            raise UsageError(reason)
+    names = [field.name for field in fields(NodeParameters)]
+    return NodeParameters(**{name: node.get_parameter(name).value for name in names})
 
 
 def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParametersResult:
     """Whether a requested change may be made; the reason says the range or the way."""
     for parameter in parameters:
-        reason = reason_against(parameter)
-        if not reason and active and parameter.name in SPECS and not SPECS[parameter.name].live:
+        spec = SPECS.get(parameter.name)
+        if spec is None:
+            continue
+        reason = reason_against(parameter.name, parameter.value, spec)
+        if not reason and active and not spec.live:
             reason = (
                 f'{parameter.name} cannot change while the node is active; deactivate and clean '
                 'up first, then configure again'
@@ -143,36 +116,3 @@ def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParamet
         if reason:
             return SetParametersResult(successful=False, reason=reason)
     return SetParametersResult(successful=True)
-
-
-def reason_against(parameter: Parameter) -> str:
-    """Why a value is not allowed, or an empty string."""
-    spec = SPECS.get(parameter.name)
-    if spec is None:
-        return ''
-    value = parameter.value
-    if spec.choices and value not in spec.choices:
-        return f'{parameter.name} is {value!r}; choose one of ' + ', '.join(spec.choices)
-    if spec.low is not None and spec.high is not None:
-        if not isinstance(value, (int, float)) or not spec.low <= value <= spec.high:
-            return f'{parameter.name} is {value}; it must lie in {spec.low:g} .. {spec.high:g}'
-    if parameter.name == 'alpha' and -1 < value < 0:
-        return f'alpha is {value}; it must be -1 or lie in 0 .. 1'
-    return ''
-
-
-def _descriptor(spec: Spec) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=spec.description)
-    if spec.choices:
-        descriptor.additional_constraints = 'one of: ' + ', '.join(spec.choices)
-    if spec.low is None or spec.high is None:
-        return descriptor
-    if isinstance(spec.default, int):
-        descriptor.integer_range = [
-            IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=0)
-        ]
-    else:
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high), step=0.0)
-        ]
-    return descriptor

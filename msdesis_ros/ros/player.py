@@ -163,8 +163,11 @@ class StereoPlayer(Node):
         self._end(EXIT_OK, f'{len(self._sent)} pairs sent')
 
     def _end(self, code: int, sentence: str) -> None:
-        log = self.get_logger().info if code == EXIT_OK else self.get_logger().fatal
-        log(sentence)
+        # Two lines, because rclpy refuses to log from one line with two severities.
+        if code == EXIT_OK:
+            self.get_logger().info(sentence)
+        else:
+            self.get_logger().fatal(sentence)
         self.exit_code = code
 
     def _write_report(self) -> None:

@@ -24,13 +24,8 @@ from msdesis_ros.ros.transport import prepare_process
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 STOP_WITHIN_S = 2.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# What a wrong command line raises: ROS arguments, parameter types and ranges.
-_USAGE_ERRORS = (
-    UsageError,
-    ParameterException,
-    rclpy_implementation.RCLInvalidROSArgsError,
-    rclpy_implementation.UnknownROSArgsError,
-)
+# What a wrong command line raises: arguments, then parameter types and ranges.
+_USAGE_ERRORS = (UsageError, ParameterException, rclpy_implementation.UnknownROSArgsError)
 
 
 def run(
@@ -73,9 +68,13 @@ def run(
 
 
 def _init(args: Sequence[str] | None) -> None:
-    rclpy.init(
-        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
-    )
+    """Initialise rclpy; UsageError for a command line that ROS or we do not understand."""
+    given = None if args is None else list(args)
+    try:
+        rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        # What follows the comma is the place in the sources of rcl.
+        raise UsageError(f'ROS did not start: {str(error).split(", at /")[0]}') from error
     unknown = remove_ros_args(list(sys.argv if args is None else args))[int(args is None) :]
     if unknown:
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rclpy.node import Node
@@ -13,6 +13,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from msdesis_ros.core.errors import UsageError
 
@@ -120,9 +121,12 @@ def subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:
     def say(event: Any) -> None:
         policy = _policy_name(event.last_policy_kind)
         sentence = incompatible_publisher(full_name, policy)
-        # Only the latched twin of camera_info asks for durability, and it need not match.
-        expected = policy == 'DURABILITY'
-        (node.get_logger().debug if expected else node.get_logger().warning)(sentence)
+        # Only the latched twin of camera_info asks for durability, and it need not match. Two
+        # lines, because rclpy refuses to log from one line with two severities.
+        if policy == 'DURABILITY':
+            node.get_logger().debug(sentence)
+        else:
+            node.get_logger().warning(sentence)
 
     return SubscriptionEventCallbacks(incompatible_qos=say)
 
@@ -136,6 +140,23 @@ def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
         node.get_logger().warning(incompatible_subscriber(full_name, policy))
 
     return PublisherEventCallbacks(incompatible_qos=say)
+
+
+def message_lost_events(on_lost: Callable[[int], None]) -> SubscriptionEventCallbacks:
+    """Call `on_lost(count)` when messages were lost on their way; the middleware may not tell.
+
+    Says nothing about publishers that do not match: for a subscription that adapts to them.
+    """
+
+    def lost(event: Any) -> None:
+        if event.total_count_change > 0:
+            on_lost(event.total_count_change)
+
+    # Fast DDS and Cyclone DDS know the event, others may not.
+    known = get_rmw_implementation_identifier().startswith(('rmw_fastrtps', 'rmw_cyclonedds'))
+    return SubscriptionEventCallbacks(
+        message_lost=lost if known else None, use_default_callbacks=False
+    )
 
 
 def incompatible_publisher(topic: str, policy: str) -> str:

@@ -1,4 +1,4 @@
-"""The one thread that turns pairs into published results: a short loop to be read top to bottom."""
+"""The one thread that turns pairs into published results: a short loop, read top to bottom."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From a raw pair to a prediction and a verdict: the one path of node, offline tools and benchmarks.
+"""From a raw pair to a prediction and a verdict: the one path of node, files and benchmarks.
 
-    RawPair --rectify--> StereoPair --Backend.run--> RawOutput --offset, validity, px -> m--> Prediction
+RawPair --rectify--> rectified pair --Backend.run--> RawOutput --validity, metres--> Prediction
 """
 
 from __future__ import annotations
@@ -159,7 +159,10 @@ class PerceptionPipeline:
 
 
 def _make_view(
-    rig: StereoRig | None, image_size: tuple[int, int], alpha: float, key: tuple[str, tuple[int, int]]
+    rig: StereoRig | None,
+    image_size: tuple[int, int],
+    alpha: float,
+    key: tuple[str, tuple[int, int]],
 ) -> _View:
     if rig is None:
         return _View(None, None, MatchDomain(image_size=image_size), (0, 0, *image_size), key)

@@ -1,4 +1,4 @@
-"""A backend that fails is counted, restarted once, and then declared dead: never silently retried."""
+"""A backend that fails is counted, restarted once, then declared dead: no silent retries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SupervisedBackend:
     """Wraps a backend of `create` so that whatever it raises becomes a counted BackendError.
 
     After `max_failures` failures in a row it is closed and made anew, once; after as many again it
-    stays dead (`dead`, `last_error` say so) until the owner makes a new one. It satisfies `Backend`.
+    stays dead (`dead`, `last_error`) until the owner makes a new one. It satisfies `Backend`.
     """
 
     def __init__(self, create: Callable[[], Backend], *, max_failures: int = 5) -> None:

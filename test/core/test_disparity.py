@@ -59,7 +59,9 @@ def test_pixels_without_a_source_are_not_valid():
     right = np.array([[False, True, True, True]])
     domain = MatchDomain(image_size=(4, 1), left_valid=left, right_valid=right)
     # column 1 has no source; column 2 - 2 = 0 is a partner without one; column 3 - 1 = 2 is good
-    np.testing.assert_array_equal(domain.valid(plane(0.5, 0.5, 2, 1)), [[False, False, False, True]])
+    np.testing.assert_array_equal(
+        domain.valid(plane(0.5, 0.5, 2, 1)), [[False, False, False, True]]
+    )
 
 
 def test_a_row_without_any_right_source_has_no_match():

@@ -51,7 +51,9 @@ def test_a_pixel_without_depth_is_nan_in_all_coordinates_and_keeps_its_colour(fr
 def test_the_tool_is_tinted_and_tissue_is_not(frame):
     depth, colour, mask = frame
     colours = unpack(
-        SurfaceBuilder(GEOMETRY).pack(depth, colour, instrument_mask=mask, tool_colour=(0, 255, 255))
+        SurfaceBuilder(GEOMETRY).pack(
+            depth, colour, instrument_mask=mask, tool_colour=(0, 255, 255)
+        )
     )[1]
     np.testing.assert_array_equal(colours[~mask], colour[~mask])
     np.testing.assert_allclose(

@@ -192,9 +192,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     recording.add_topic('/a', type_name=TYPE, definition=DEFINITION)
     with pytest.raises(MsdesisError, match='No space left'):
         for number in range(30):
-            recording.write(
-                '/a', cdr(number) + bytes(100_000), log_time_ns=1, publish_time_ns=1
-            )
+            recording.write('/a', cdr(number) + bytes(100_000), log_time_ns=1, publish_time_ns=1)
     with pytest.raises(MsdesisError, match='No space left'):
         recording.close()
     assert not (tmp_path / 'a.mcap').exists()

@@ -62,7 +62,7 @@ def test_points_without_a_value_are_refused(tmp_path, cloud):
 
 @pytest.mark.parametrize('damage', ['points', 'colours', 'labels'])
 def test_arrays_that_do_not_fit_are_named(tmp_path, cloud, damage):
-    arrays = dict(zip(('points', 'colours', 'labels'), cloud))
+    arrays = dict(zip(('points', 'colours', 'labels'), cloud, strict=True))
     arrays[damage] = arrays[damage].astype(np.float64)
     with pytest.raises(UsageError, match=f'{damage}.* is float64'):
         write_ply(tmp_path / 'a.ply', arrays['points'], arrays['colours'], arrays['labels'])

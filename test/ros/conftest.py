@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-
-# Above 100 the ports of a domain run into those the kernel hands out to everybody (32768 and up).
-DOMAINS = 100
-# The ports of a domain start here, 250 apart; +10 belongs to its first participant.
-FIRST_PORT, PORTS_A_DOMAIN, FIRST_PARTICIPANT = 7400, 250, 10
-
-
-def _is_free(domain: int) -> bool:
-    port = FIRST_PORT + PORTS_A_DOMAIN * domain + FIRST_PARTICIPANT
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(('', port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.fixture(scope='session')
@@ -32,10 +22,10 @@ def ros_domain() -> Iterator[int]:
     The transport settings are those of our executables. Skips where rclpy is not installed.
     """
     pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
+    from msdesis_ros.ros.domain import private_domain_id
     from msdesis_ros.ros.transport import prepare_process
 
-    first, before = os.getpid(), dict(os.environ)
-    domain = next(d for d in ((first + i) % DOMAINS + 1 for i in range(DOMAINS)) if _is_free(d))
+    before, domain = dict(os.environ), private_domain_id()
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     prepare_process()
@@ -49,7 +39,79 @@ def ros_context(ros_domain: int) -> Iterator[Any]:
     """Return an initialised rclpy context in the private domain; it is shut down afterwards."""
     import rclpy
 
+    from msdesis_ros.ros.transport import prepare_process
+
+    # A test may have changed the environment since; Fast DDS reads it with its first participant.
+    prepare_process()
     context = rclpy.Context()
     rclpy.init(context=context)
     yield context
     context.try_shutdown()
+
+
+class Graph:
+    """A node of the test and an executor that spins it until something has happened."""
+
+    def __init__(self, context: Any) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = context
+        self.node = rclpy.create_node(f'test_{os.getpid()}', context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+
+    def add(self, node: Any) -> None:
+        """Spin another node too."""
+        self._executor.add_node(node)
+
+    def spin_until(self, condition: Callable[[], Any], *, limit_s: float = 10.0) -> bool:
+        """Spin until the condition holds; whether it did in time."""
+        end = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self._executor.spin_once(timeout_sec=0.02)
+        return True
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def graph(ros_context: Any) -> Iterator[Graph]:
+    """Return a node in the private domain, with a way to spin it."""
+    graph = Graph(ros_context)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def start(ros_domain: int, project_root: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a way to start one of our executables, `start('stereo_player', rate_hz=5.0)`.
+
+    Its output goes to a file, `process.log`; what still runs at the end is killed.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(name: str, *extra: str, **parameters: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, str(project_root / 'scripts' / name), *extra]
+        if parameters:
+            command.append('--ros-args')
+        for key, value in parameters.items():
+            command += ['-p', f'{key}:={json.dumps(value)}']
+        log = tempfile.TemporaryFile('w+')  # noqa: SIM115
+        environment = {**os.environ, 'PYTHONPATH': str(project_root)}
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True
+        )
+        process.log = lambda: (log.seek(0), log.read())[1]  # type: ignore[attr-defined]
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

@@ -105,9 +105,11 @@ class Graph:
             self.subscribe(topic, TOPICS[topic])
         self.thread.start()
         self.wait(
-            lambda: all(p.get_subscription_count() for p in self.send_image.values())
-            and all(p.get_subscription_count() for p in self.send_info.values())
-            and all(self.client.count_publishers(topic) for topic in topics)
+            lambda: (
+                all(p.get_subscription_count() for p in self.send_image.values())
+                and all(p.get_subscription_count() for p in self.send_info.values())
+                and all(self.client.count_publishers(topic) for topic in topics)
+            )
         )
         time.sleep(0.2)
 
@@ -451,7 +453,9 @@ def test_parameters_out_of_range_are_refused_and_change_nothing(graph):
     assert client.wait_for_service(5.0)
 
     def change(name: str, value) -> tuple[bool, str]:
-        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
         future = client.call_async(request)
         assert g.wait(future.done)
         result = future.result().results[0]
@@ -479,8 +483,10 @@ def test_deactivating_leaves_the_graph_and_activating_comes_back(graph):
         assert g.answer('depth', silent, 0.3) is None
         assert g.node.trigger_activate() == SUCCESS
         assert g.wait(
-            lambda: g.send_image['left'].get_subscription_count()
-            and g.send_info['right'].get_subscription_count()
+            lambda: (
+                g.send_image['left'].get_subscription_count()
+                and g.send_info['right'].get_subscription_count()
+            )
         )
         time.sleep(0.3)
     assert g.control.made == 1

@@ -1,0 +1,129 @@
+"""`msdesis demo`: player, node and recorder as separate processes in a ROS domain of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from msdesis_ros.cli import rig_options
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.prediction import require_equal_size
+from msdesis_ros.data.images import atomic_write, read_rgb
+from msdesis_ros.data.sample import generate_sample
+from msdesis_ros.runtime.cards import load_card
+
+OUTPUT_FILES = ('report.json', 'demo.mcap', 'overview.png', 'points.ply')
+# What a CPU keeps up with at 640x512: block matching without a network is the slower one.
+DEFAULT_RATE_HZ, SGBM_RATE_HZ = 10.0, 5.0
+
+
+def demo(
+    left: Path | None = typer.Option(None, '--left', help='Left picture, or a folder of them.'),
+    right: Path | None = typer.Option(None, '--right', help='Right picture, or a folder.'),
+    calibration: str | None = typer.Option(
+        None, '--calibration', help=rig_options.CALIBRATION_HELP
+    ),
+    focal_px: float | None = typer.Option(None, '--focal-px', help=rig_options.FOCAL_HELP),
+    baseline_mm: float | None = typer.Option(
+        None, '--baseline-mm', help=rig_options.BASELINE_HELP
+    ),
+    rectified: bool = typer.Option(False, '--rectified', help=rig_options.RECTIFIED_HELP),
+    unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
+    model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
+    backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
+    frames: int = typer.Option(60, '--frames', min=1, help='Pairs to send.'),
+    rate: float | None = typer.Option(
+        None, '--rate', min=0.1, max=200, help='Pairs a second; default 10, opencv_sgbm 5.'
+    ),
+    out: Path = typer.Option(Path('out/demo'), '--out', help='Folder for the results.'),
+) -> None:
+    """Run the whole system on the project's own sample, or on your pictures.
+
+    Example: msdesis demo --left left.png --right right.png --calibration stereo.json
+    """
+    from msdesis_ros.cli.demo_graph import DemoGraph, PlayerOptions
+    from msdesis_ros.cli.demo_report import write_results
+
+    card = load_card(model)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in OUTPUT_FILES:
+        (out / name).unlink(missing_ok=True)
+    if left is None and right is None:
+        if any((calibration, focal_px, baseline_mm, rectified)):
+            raise UsageError('give --left and --right with a calibration, or none of them')
+        sample = generate_sample(out / 'sample')
+        left, right, calibration = (
+            sample / 'left',
+            sample / 'right',
+            str(sample / 'calibration.json'),
+        )
+    if left is None or right is None:
+        raise UsageError('--left and --right go together; give both')
+    still = _check_pictures(left, right, calibration, focal_px, baseline_mm, rectified, unit)
+    slow = card.family == 'opencv_sgbm'
+    graph = DemoGraph(
+        out,
+        PlayerOptions(
+            left=left,
+            right=right,
+            calibration=calibration,
+            unit=unit,
+            rectified=rectified,
+            focal_px=focal_px,
+            baseline_mm=baseline_mm,
+            frames=frames,
+            rate_hz=rate or (SGBM_RATE_HZ if slow else DEFAULT_RATE_HZ),
+        ),
+        model=model,
+        backend=backend,
+        # A still pair does not change, and withholding its depth for that would show nothing.
+        frozen_timeout_s=0.0 if still else 2.0,
+    )
+    sent = graph.run()
+    report = write_results(out, sent)
+    with atomic_write(out / 'report.json') as path:
+        path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+    latency = report['latency_ms']
+    typer.echo(
+        f'{report["pairs_processed"]} of {report["pairs_sent"]} pairs processed at '
+        f'{report["fps"]:.1f} a second, latency p50 {latency["p50"]:.0f} ms p95 '
+        f'{latency["p95"]:.0f} ms; verdicts {report["verdicts"]}'
+    )
+    if still:
+        typer.echo(
+            'The same still pair was sent each time, so all but the first are DEGRADED (frozen).'
+        )
+    typer.echo(f'results in {out}: {", ".join(OUTPUT_FILES)}')
+
+
+def _check_pictures(
+    left: Path,
+    right: Path,
+    calibration: str | None,
+    focal_px: float | None,
+    baseline_mm: float | None,
+    rectified: bool,
+    unit: str | None,
+) -> bool:
+    """Refuse what cannot work before any process starts; True for a single still pair."""
+    from msdesis_ros.data.picture_pairs import find_pairs
+
+    rig_options.require_files(left, right)
+    pairs = find_pairs(left=str(left), right=str(right))
+    first_left, first_right = (read_rgb(path) for path in pairs[0])
+    require_equal_size(first_left, first_right)
+    rig = rig_options.rig_from_options(
+        image_size=(first_left.shape[1], first_left.shape[0]),
+        calibration=calibration,
+        focal_px=focal_px,
+        baseline_mm=baseline_mm,
+        rectified=rectified,
+        unit=unit,
+    )
+    if rig is None:
+        raise UsageError(
+            'the node publishes metric depth: give --focal-px and --baseline-mm with --rectified'
+        )
+    return len(pairs) == 1

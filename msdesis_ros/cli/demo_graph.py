@@ -1,0 +1,247 @@
+"""The three processes of the demo: started, watched, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from msdesis_ros.core.errors import MissingExtraError, MsdesisError
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 15.0
+# After the last pair: how long nothing may come before the node counts as done with it.
+QUIET_S = 1.5
+IMAGE_TOPICS = ('left/image_raw', 'right/image_raw')
+RESULT_TOPICS = ('disparity', 'depth', 'camera_info', 'points', 'left/image_rect', 'status')
+
+
+@dataclass(frozen=True)
+class PlayerOptions:
+    """What the player is to send, as the command line gave it."""
+
+    left: Path
+    right: Path
+    calibration: str | None
+    unit: str | None
+    rectified: bool
+    focal_px: float | None
+    baseline_mm: float | None
+    frames: int
+    rate_hz: float
+
+    def parameters(self, report: Path) -> dict[str, Any]:
+        """The parameters of `stereo_player`."""
+        chosen = {
+            'left': str(self.left),
+            'right': str(self.right),
+            'calibration': self.calibration,
+            'unit': self.unit,
+            'rectified': self.rectified,
+            'focal_px': self.focal_px,
+            'baseline_mm': self.baseline_mm,
+            'frames': self.frames,
+            'rate_hz': float(self.rate_hz),
+            'loop': True,
+            'wait_for_subscribers': 1,
+            'report': str(report),
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+class Child:
+    """One of our executables as a process, with its output in a log file."""
+
+    def __init__(
+        self, module: str, parameters: dict[str, Any], *, log: Path, environment: dict[str, str]
+    ) -> None:
+        self.name = module.rsplit('.', 1)[-1]
+        self.log = log
+        arguments = ['--ros-args']
+        for name, value in parameters.items():
+            arguments += ['-p', f'{name}:={json.dumps(value)}']
+        with log.open('wb') as file:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', module, *arguments],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                # A Ctrl-C belongs to the demo, which then stops its children in order.
+                start_new_session=True,
+            )
+
+    def require_running(self) -> None:
+        """Raise MsdesisError with the last words of a process that has ended."""
+        if self.process.poll() is not None:
+            raise MsdesisError(f'{self.name} ended early: {self.last_words()}')
+
+    def last_words(self) -> str:
+        lines = [line for line in self.log.read_text(errors='replace').splitlines() if line]
+        text = lines[-1] if lines else f'it said nothing (exit code {self.process.returncode})'
+        # rclpy writes [LEVEL] [time] [node]: sentence
+        return f'{text.split("]: ", 1)[-1]} (log: {self.log})'
+
+    def stop(self) -> None:
+        """SIGINT, and SIGKILL where that does not help."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class DemoGraph:
+    """Node and recorder come up, the player sends, all stop in order. `run` does it once."""
+
+    def __init__(
+        self,
+        out: Path,
+        player: PlayerOptions,
+        *,
+        model: str,
+        backend: str | None,
+        frozen_timeout_s: float,
+    ) -> None:
+        self._out = out
+        self._player = player
+        self._node_parameters = {
+            'autostart': True,
+            'model': model,
+            'backend': backend or '',
+            'frozen_timeout_s': frozen_timeout_s,
+        }
+
+    def run(self) -> dict[str, Any]:
+        """Returns the player's report; raises MsdesisError where a process fails."""
+        logs = self._out / 'logs'
+        logs.mkdir(exist_ok=True)
+        environment = _enter_private_domain()
+        sent = logs / 'player.json'
+        sent.unlink(missing_ok=True)
+        children: list[Child] = []
+
+        def start(module: str, parameters: dict[str, Any]) -> Child:
+            name = module.rsplit('.', 1)[-1]
+            child = Child(module, parameters, log=logs / f'{name}.log', environment=environment)
+            children.append(child)
+            return child
+
+        try:
+            start(
+                'msdesis_ros.ros.recorder',
+                {'output': str(self._out / 'demo.mcap'), 'compression': 'zstd'},
+            )
+            start('msdesis_ros.ros.stereo_endoscope', self._node_parameters)
+            with _Watcher() as watcher:
+                _wait_for(watcher.graph_is_ready, children, START_LIMIT_S)
+                player = start('msdesis_ros.ros.player', self._player.parameters(sent))
+                self._follow(player, children, watcher)
+        finally:
+            # The recorder last, so that it hears everything.
+            for child in reversed(children):
+                child.stop()
+        return json.loads(sent.read_text(encoding='utf-8'))
+
+    def _follow(self, player: Child, children: list[Child], watcher: _Watcher) -> None:
+        frames = self._player.frames
+        limit_s = START_LIMIT_S + 2 * frames / self._player.rate_hz
+        deadline_s = time.monotonic() + limit_s
+        with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
+            bar = progress.add_task('pairs', total=frames)
+            while player.process.poll() is None:
+                for child in children:
+                    if child is not player:
+                        child.require_running()
+                if time.monotonic() > deadline_s:
+                    raise MsdesisError(
+                        f'{frames} pairs were not sent within {limit_s:.0f} s (log: {player.log})'
+                    )
+                watcher.spin()
+                progress.update(bar, completed=watcher.results)
+        if player.process.returncode != 0:
+            raise MsdesisError(f'the player failed: {player.last_words()}')
+        while watcher.quiet_s < QUIET_S:
+            watcher.spin()
+
+
+class _Watcher:
+    """Looks at the graph from the demo's own process."""
+
+    def __enter__(self) -> _Watcher:
+        import rclpy
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.signals import SignalHandlerOptions
+
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self._rclpy = rclpy
+        self._node = rclpy.create_node('demo_watcher')
+        self.results = 0
+        self._last_s = time.monotonic()
+        self._node.create_subscription(DiagnosticArray, 'status', self._count, 10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._node.destroy_node()
+        self._rclpy.try_shutdown()
+
+    def _count(self, _: object) -> None:
+        self.results += 1
+        self._last_s = time.monotonic()
+
+    @property
+    def quiet_s(self) -> float:
+        """Since when no result has come."""
+        return time.monotonic() - self._last_s
+
+    def spin(self) -> None:
+        self._rclpy.spin_once(self._node, timeout_sec=0.1)
+
+    def graph_is_ready(self) -> bool:
+        """The node listens, and the recorder hears every result."""
+        self.spin()
+        return all(self._node.count_subscribers(topic) for topic in IMAGE_TOPICS) and all(
+            self._node.count_publishers(topic) and self._node.count_subscribers(topic)
+            for topic in RESULT_TOPICS
+        )
+
+
+def _enter_private_domain() -> dict[str, str]:
+    """Move this process into a ROS domain of its own; returns the environment of its children."""
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f'the demo needs ROS 2 ({error}): pip install "msdesis_ros[ros]", or source the '
+            'set-up of your distribution first'
+        ) from error
+    from msdesis_ros.ros.domain import private_domain_id
+    from msdesis_ros.ros.transport import child_environment, prepare_process
+
+    os.environ['ROS_DOMAIN_ID'] = str(private_domain_id())
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    prepare_process()
+    return child_environment()
+
+
+def _wait_for(condition: Callable[[], bool], children: list[Child], limit_s: float) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        for child in children:
+            child.require_running()
+        if time.monotonic() > deadline_s:
+            words = '; '.join(f'{child.name}: {child.last_words()}' for child in children)
+            raise MsdesisError(
+                f'the nodes did not find each other within {limit_s:.0f} s: {words}'
+            )

@@ -1,0 +1,127 @@
+"""What the demo's recording says: the report, one frame as a picture and as a point cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from msdesis_ros.core.errors import MsdesisError
+from msdesis_ros.core.health import Percentiles
+from msdesis_ros.core.surface import unpack
+from msdesis_ros.data.images import write_image
+from msdesis_ros.data.mcap_files import read_messages
+from msdesis_ros.data.overview import overview_picture
+from msdesis_ros.data.ply import write_ply
+
+RESULTS = ('/disparity', '/depth', '/camera_info', '/points', '/left/image_rect', '/status')
+FRAME = ('/disparity', '/depth', '/points', '/left/image_rect')
+
+
+def write_results(out: Path, sent: dict[str, Any]) -> dict[str, Any]:
+    """Write `overview.png` and `points.ply` of the last whole frame; return the report.
+
+    `sent` is the report of the player. Raises MsdesisError where the recording holds no result.
+    """
+    recording = _Recording(out / 'demo.mcap')
+    recording.write_last_frame(out)
+    return recording.report(sent)
+
+
+class _Recording:
+    """One pass over `demo.mcap`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.stamps: dict[str, list[int]] = {topic: [] for topic in RESULTS}
+        self.pairs: list[dict[str, str]] = []
+        self.node: dict[str, str] = {}
+        self.frame: dict[str, Any] = {}
+        current: dict[str, Any] = {}
+        for topic, _, message in read_messages(path, [*RESULTS, '/diagnostics']):
+            if topic == '/diagnostics':
+                if 'processed' in (values := _values(message)):
+                    self.node = values
+                continue
+            stamp = _stamp_ns(message)
+            self.stamps[topic].append(stamp)
+            if topic == '/status':
+                self.pairs.append(_values(message))
+            if topic in FRAME:
+                if current.get('stamp') != stamp:
+                    current = {'stamp': stamp}
+                current[topic] = message
+                if all(name in current for name in FRAME):
+                    self.frame = dict(current)
+
+    def report(self, sent: dict[str, Any]) -> dict[str, Any]:
+        processed = [pair for pair in self.pairs if 'backend_failed' not in pair['reasons']]
+        stamps = sorted(self.stamps['/status'])
+        duration_s = (stamps[-1] - stamps[0]) / 1e9 if len(stamps) > 1 else 0.0
+        latency = Percentiles.of([float(pair['latency_ms']) for pair in processed])
+        model_hash = self.node['model_sha256']
+        known = set(sent['sent_left_stamps_ns'])
+        return {
+            'pairs_sent': sent['pairs_sent'],
+            'pairs_processed': len(processed),
+            'published': {topic.lstrip('/'): len(s) for topic, s in self.stamps.items()},
+            'dropped': _figures(self.node, 'dropped.', int),
+            'fps': (len(stamps) - 1) / duration_s if duration_s > 0 else 0.0,
+            'latency_ms': {'p50': latency.p50, 'p95': latency.p95, 'p99': latency.p99},
+            'stages_ms': _figures(self.node, 'stage_ms.', float),
+            'image_size': sent['image_size'],
+            'model': {
+                'name': self.node['model'],
+                'sha256': None if model_hash == 'none' else model_hash,
+            },
+            'backend': self.node['backend'],
+            'verdicts': dict(Counter(pair['verdict'] for pair in self.pairs)),
+            'rate_sent_hz': sent['rate_achieved_hz'],
+            'stamps_not_sent': sum(s not in known for v in self.stamps.values() for s in v),
+            'stamps_repeated': sum(len(v) - len(set(v)) for v in self.stamps.values()),
+        }
+
+    def write_last_frame(self, out: Path) -> None:
+        if not self.frame or not self.node:
+            raise MsdesisError(
+                f'{self._path} holds no whole result: see the logs in {out / "logs"}'
+            )
+        depth = _plane(self.frame['/depth'])
+        picture = np.frombuffer(self.frame['/left/image_rect'].data, np.uint8)
+        picture = picture.reshape(*depth.shape, 3)
+        valid = np.isfinite(depth)
+        title = f'{self.node["model"]}: {np.mean(valid):.1%} answered'
+        write_image(
+            out / 'overview.png',
+            overview_picture(
+                picture,
+                _plane(self.frame['/disparity'].image),
+                valid,
+                depth_m=depth,
+                title_lines=(title,),
+            ),
+        )
+        cloud = np.frombuffer(self.frame['/points'].data, np.float32)
+        message = self.frame['/points']
+        points, colours, labels = unpack(cloud.reshape(message.height, message.width, 4))
+        known = np.isfinite(points[..., 2])
+        write_ply(out / 'points.ply', points[known], colours[known], labels[known])
+
+
+def _stamp_ns(message: Any) -> int:
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def _values(array: Any) -> dict[str, str]:
+    return {pair.key: pair.value for pair in array.status[0].values}
+
+
+def _figures(values: dict[str, str], prefix: str, kind: type) -> dict[str, Any]:
+    return {k[len(prefix) :]: kind(v) for k, v in values.items() if k.startswith(prefix)}
+
+
+def _plane(image: Any) -> np.ndarray:
+    return np.frombuffer(image.data, np.float32).reshape(image.height, image.width)

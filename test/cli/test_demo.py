@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from msdesis_ros.data.mcap_files import read_messages
+from msdesis_ros.data.ply import read_ply
+
+pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
+
+RESULTS = ('disparity', 'depth', 'camera_info', 'points', 'left/image_rect', 'status')
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, '-m', 'msdesis_ros.cli.app', 'demo', *map(str, arguments)]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, timeout=110
+    )
+
+
+@pytest.fixture(scope='module')
+def demo(tmp_path_factory) -> Path:
+    """The folder of one finished demo on the project's own sample."""
+    out = tmp_path_factory.mktemp('demo') / 'out'
+    done = run('--frames', 20, '--out', out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_demo_leaves_its_four_files_and_a_report_that_adds_up(demo):
+    report = json.loads((demo / 'report.json').read_text())
+    assert report['pairs_sent'] == 20
+    assert report['pairs_processed'] >= 19, report
+    assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
+    assert report['image_size'] == [640, 512]
+    assert report['model'] == {'name': 'opencv_sgbm', 'sha256': None}
+    assert report['backend'] == 'opencv'
+    assert set(report['latency_ms']) == {'p50', 'p95', 'p99'}
+    assert 0 < report['latency_ms']['p50'] < 1000
+    assert report['stages_ms']['infer'] > 1
+    assert report['fps'] == pytest.approx(5.0, rel=0.1)
+    assert set(report['published']) == set(RESULTS)
+    assert min(report['published'].values()) >= 19
+    assert report['verdicts'] == {'OK': report['pairs_processed']}
+    assert report['dropped'].get('backend', 0) == 0
+
+
+def test_every_result_carries_the_stamp_of_a_sent_left_image_once_a_topic(demo):
+    sent = set(json.loads((demo / 'logs' / 'player.json').read_text())['sent_left_stamps_ns'])
+    seen: Counter = Counter()
+    for topic, _, message in read_messages(demo / 'demo.mcap', [f'/{t}' for t in RESULTS]):
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        assert stamp in sent, topic
+        seen[topic, stamp] += 1
+    assert set(seen.values()) == {1}
+    assert len({topic for topic, _ in seen}) == len(RESULTS)
+
+
+def test_the_recording_opens_in_rosbags(demo):
+    highlevel = pytest.importorskip('rosbags.highlevel')
+    with highlevel.AnyReader([demo / 'demo.mcap']) as reader:
+        depth = [c for c in reader.connections if c.topic == '/depth']
+        connection, _, raw = next(reader.messages(connections=depth))
+        image = reader.deserialize(raw, connection.msgtype)
+    values = image.data.view(np.float32).reshape(image.height, image.width)
+    assert (image.width, image.height) == (640, 512)
+    assert 0.03 < np.nanmedian(values) < 0.15, 'an organ some centimetres away'
+
+
+def test_the_pictures_and_points_are_of_a_surface_in_reach(demo):
+    overview = cv2.imread(str(demo / 'overview.png'))
+    assert overview is not None and overview.std() > 20
+    points = read_ply(demo / 'points.ply')[0]
+    assert len(points) > 0.5 * 640 * 512
+    assert np.isfinite(points).all()
+    assert 0.03 < np.median(points[:, 2]) < 0.15
+
+
+def test_a_users_rectified_pair_runs_and_says_why_it_is_degraded(tmp_path, test_data):
+    folder = test_data / 'scared_d1k2'
+    left, right = (next((folder / side).iterdir()) for side in ('left', 'right'))
+    out = tmp_path / 'out'
+    geometry = ['--rectified', '--focal-px', 500, '--baseline-mm', 4]
+    done = run('--left', left, '--right', right, *geometry, '--frames', 8, '--out', out)
+    assert done.returncode == 0, done.stderr
+    assert 'frozen' in done.stdout
+    report = json.loads((out / 'report.json').read_text())
+    assert report['image_size'] == [590, 512]
+    assert report['pairs_processed'] >= 7
+    assert 'INVALID' not in report['verdicts']
+    truth = cv2.imread(str(next((folder / 'disparity').iterdir())), cv2.IMREAD_UNCHANGED)
+    for _, _, message in read_messages(out / 'demo.mcap', ['/depth']):
+        depth = np.frombuffer(message.data, np.float32).reshape(truth.shape)
+        answered = np.isfinite(depth) & (truth > 0)
+        assert answered.sum() >= 0.9 * (truth > 0).sum()
+        error = np.abs(500 * 0.004 / depth - truth)[answered]
+        assert error.mean() <= 0.42
+
+
+WRONG = {
+    'one picture only': (['--left', '{left}'], 2, 'go together'),
+    'a calibration without pictures': (['--calibration', 'x.json'], 2, '--left and --right'),
+    'geometry left open': (['--left', '{left}', '--right', '{left}'], 2, '--calibration'),
+    'no metric geometry': (
+        ['--left', '{left}', '--right', '{left}', '--rectified'],
+        2,
+        '--focal-px',
+    ),
+    'a missing picture': (['--left', 'nowhere.png', '--right', '{left}'], 2, 'nowhere.png'),
+    'an unknown model': (['--model', 'nothing'], 1, 'opencv_sgbm'),
+}
+
+
+@pytest.mark.parametrize(('options', 'code', 'words'), WRONG.values(), ids=WRONG.keys())
+def test_wrong_use_is_refused_before_any_process_starts(tmp_path, options, code, words):
+    left = tmp_path / 'left.png'
+    cv2.imwrite(str(left), np.zeros((64, 64, 3), np.uint8))
+    begin = time.monotonic()
+    done = run(*(o.format(left=left) for o in options), '--out', tmp_path / 'out')
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr and 'Traceback' not in done.stderr
+    assert time.monotonic() - begin < 10
+    assert not (tmp_path / 'out' / 'logs').exists()
+
+
+def test_an_interrupted_demo_stops_its_processes_and_leaves_no_result(tmp_path):
+    out = tmp_path / 'out'
+    process = subprocess.Popen(
+        command('--frames', 500, '--out', out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    player_log = out / 'logs' / 'player.log'
+    while not (player_log.exists() and b'pair(s) at' in player_log.read_bytes()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    children = _children(process.pid)
+    assert len(children) == 3
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert not any(_alive(pid) for pid in children)
+    assert not (out / 'report.json').exists()
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
+    return [int(child) for child in listed]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return 'Z' not in Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0]

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('mcap', reason='mcap is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import String
+from stereo_msgs.msg import DisparityImage
+
+from msdesis_ros.core.errors import MissingExtraError, UsageError
+from msdesis_ros.data.mcap_files import read_messages
+from msdesis_ros.ros import recorder
+from msdesis_ros.ros.message_definition import message_definition, message_type, type_name
+from msdesis_ros.ros.messages import make_header, stamp_ns
+from msdesis_ros.ros.qos import latched_camera_info_qos
+
+Start = Callable[..., Any]
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> str:
+    """Stop a process, which must end well within 2 s, and return what it logged."""
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(timeout=10) == 0
+    assert time.monotonic() - began < 2
+    return str(process.log())  # type: ignore[attr-defined]
+
+
+def wait_for_subscriber(graph: Any, *publishers: Any) -> None:
+    assert graph.spin_until(lambda: all(p.get_subscription_count() for p in publishers))
+    # Discovery is not symmetric.
+    graph.spin_until(lambda: False, limit_s=0.3)
+
+
+def info(number: int) -> CameraInfo:
+    message = CameraInfo(width=number, height=2, distortion_model='plumb_bob', d=[0.5] * 5)
+    message.header = make_header(stamp_ns=number, frame_id='left')
+    return message
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [CameraInfo, DiagnosticArray, DisparityImage, Image, PointCloud2, PoseStamped],
+)
+def test_a_definition_decodes_what_ros_serialises(kind: Any) -> None:
+    from mcap.records import Schema
+    from mcap_ros2.decoder import DecoderFactory
+    from rclpy.serialization import serialize_message
+
+    message = kind()
+    if kind is DiagnosticArray:
+        from msdesis_ros.ros.messages import diagnostic_status
+
+        message.status = [
+            diagnostic_status(level=b'\x01', name='n', message='m', values={'k': 1.5})
+        ]
+    if kind is CameraInfo:
+        message = info(640)
+    schema = Schema(
+        id=1, name=type_name(kind), encoding='ros2msg', data=message_definition(kind).encode()
+    )
+    decode = DecoderFactory().decoder_for('cdr', schema)
+    assert decode is not None
+    decoded = decode(serialize_message(message))
+    for field in kind.get_fields_and_field_types():
+        same(getattr(decoded, field), getattr(message, field))
+
+
+def same(decoded: Any, expected: Any) -> None:
+    """Compare a decoded value with the ROS message, field by field."""
+    if hasattr(expected, 'get_fields_and_field_types'):
+        for field in expected.get_fields_and_field_types():
+            same(getattr(decoded, field), getattr(expected, field))
+    elif isinstance(expected, (str, int, float)):
+        assert decoded == expected
+    elif isinstance(expected, bytes):
+        assert decoded == expected[0]
+    else:
+        assert len(decoded) == len(expected)
+        for one, other in zip(decoded, expected, strict=True):
+            same(one, other)
+
+
+def test_the_definition_of_an_image_reads_as_its_msg_file() -> None:
+    text = message_definition(Image)
+    fields = [line for line in text.split('=' * 80)[0].splitlines() if line]
+    assert fields == [
+        'std_msgs/Header header',
+        'uint32 height',
+        'uint32 width',
+        'string encoding',
+        'uint8 is_bigendian',
+        'uint32 step',
+        'uint8[] data',
+    ]
+    assert text.count('MSG: ') == 2
+    assert 'MSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n' in text
+    assert 'float64[12] p' in message_definition(CameraInfo)
+
+
+def test_bounded_types_keep_their_bounds() -> None:
+    from rcl_interfaces.msg import ParameterDescriptor
+
+    assert 'rcl_interfaces/IntegerRange[<=1] integer_range' in message_definition(
+        ParameterDescriptor
+    )
+
+
+@pytest.mark.parametrize('kind', [Image, DiagnosticArray])
+def test_a_type_is_found_by_its_name(kind: Any) -> None:
+    assert message_type(type_name(kind)) is kind
+
+
+def test_a_type_that_is_not_installed_names_its_package() -> None:
+    with pytest.raises(MissingExtraError, match='install the package lab_msgs'):
+        message_type('lab_msgs/msg/Sample')
+    with pytest.raises(UsageError, match='package/msg/Type'):
+        message_type('Image')
+
+
+def test_the_default_topics_are_those_the_node_publishes() -> None:
+    outputs = pytest.importorskip('msdesis_ros.ros.outputs')
+    for topic, kind in outputs.TOPICS.items():
+        assert recorder.KNOWN_TOPICS[topic] == type_name(kind)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_holds_every_message_with_both_its_times(
+    number: signal.Signals, graph: Any, start: Start, tmp_path: Path
+) -> None:
+    from mcap.reader import make_reader
+    from rclpy.serialization import deserialize_message
+
+    path = tmp_path / 'out.mcap'
+    process = start('stereo_recorder', output=str(path), topics=['left/camera_info'])
+    publisher = graph.node.create_publisher(CameraInfo, 'left/camera_info', 10)
+    wait_for_subscriber(graph, publisher)
+    began_ns = time.time_ns()
+    for i in range(20):
+        publisher.publish(info(i))
+        time.sleep(0.005)
+    graph.spin_until(lambda: False, limit_s=0.3)
+    log = end(process, number)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ['out.mcap']
+    with open(path, 'rb') as stream:
+        records = list(make_reader(stream).iter_messages())
+    # Not the bytes: those between and behind the fields mean nothing.
+    assert [deserialize_message(record.data, CameraInfo) for _, _, record in records] == [
+        info(i) for i in range(20)
+    ]
+    assert {channel.topic for _, channel, _ in records} == {'/left/camera_info'}
+    for _, _, record in records:
+        assert began_ns <= record.publish_time <= record.log_time <= time.time_ns()
+    assert f'20 messages in {path}' in log
+
+
+def test_a_recording_is_read_by_rosbags(graph: Any, start: Start, tmp_path: Path) -> None:
+    highlevel = pytest.importorskip('rosbags.highlevel', reason='rosbags is not installed')
+    path = tmp_path / 'out.mcap'
+    process = start('stereo_recorder', output=str(path), topics=['depth', 'status'])
+    depth = graph.node.create_publisher(Image, 'depth', 10)
+    status = graph.node.create_publisher(DiagnosticArray, 'status', 10)
+    wait_for_subscriber(graph, depth, status)
+    image = Image(height=1, width=2, encoding='32FC1', step=8)
+    image.data.frombytes(bytes(range(8)))
+    depth.publish(image)
+    status.publish(DiagnosticArray(header=make_header(stamp_ns=7, frame_id='left')))
+    graph.spin_until(lambda: False, limit_s=0.3)
+    end(process)
+
+    with highlevel.AnyReader([path]) as reader:
+        read = {
+            connection.topic: reader.deserialize(raw, connection.msgtype)
+            for connection, _, raw in reader.messages()
+        }
+    assert bytes(read['/depth'].data) == bytes(range(8))
+    assert read['/status'].header.stamp.nanosec == 7
+
+
+def test_topics_are_resolved_in_the_namespace_of_the_recorder(
+    graph: Any, start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / 'out.mcap'
+    arguments = ('--ros-args', '-r', '__ns:=/rig')
+    process = start(
+        'stereo_recorder', *arguments, output=str(path), topics=['camera_info', '/diagnostics']
+    )
+    inside = graph.node.create_publisher(CameraInfo, '/rig/camera_info', 10)
+    outside = graph.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    wait_for_subscriber(graph, inside, outside)
+    inside.publish(info(1))
+    outside.publish(DiagnosticArray())
+    graph.spin_until(lambda: False, limit_s=0.3)
+    end(process)
+    assert {topic for topic, _, _ in read_messages(path)} == {'/rig/camera_info', '/diagnostics'}
+
+
+def test_publishers_of_every_kind_are_recorded(graph: Any, start: Start, tmp_path: Path) -> None:
+    """Best effort, latched before the recorder came, and a type it has to find out."""
+    latched = graph.node.create_publisher(
+        CameraInfo, 'left/camera_info', latched_camera_info_qos()
+    )
+    latched.publish(info(5))
+    best_effort = graph.node.create_publisher(
+        CameraInfo, 'right/camera_info', qos_profile_sensor_data
+    )
+    unknown = graph.node.create_publisher(String, 'notes', QoSProfile(depth=10))
+    path = tmp_path / 'out.mcap'
+    topics = ['left/camera_info', 'right/camera_info', 'notes', 'silent']
+    process = start('stereo_recorder', output=str(path), topics=topics)
+    wait_for_subscriber(graph, best_effort, unknown, latched)
+    best_effort.publish(info(6))
+    unknown.publish(String(data='needle'))
+    graph.spin_until(lambda: False, limit_s=0.8)
+    log = end(process)
+
+    read = {topic: message for topic, _, message in read_messages(path)}
+    assert read.keys() == {'/left/camera_info', '/right/camera_info', '/notes'}
+    assert stamp_ns(read['/left/camera_info'].header.stamp) == 5
+    assert stamp_ns(read['/right/camera_info'].header.stamp) == 6
+    assert read['/notes'].data == 'needle'
+    assert 'nothing came on /silent' in log
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'code', 'sentence'),
+    [
+        ({}, 2, 'parameter output is missing'),
+        ({'output': '/proc/none/out.mcap'}, 1, 'cannot write the recording'),
+        ({'output': 'out.mcap', 'compression': 'gzip'}, 2, 'none, lz4, zstd'),
+        ({'output': 'out.mcap', 'queue_depth': 0}, 2, '1 .. 1000'),
+        ({'output': 'out.mcap', 'topics': ['notes:Image']}, 2, 'package/msg/Type'),
+    ],
+)
+def test_wrong_parameters_end_the_recorder_with_one_sentence(
+    parameters: dict[str, Any], code: int, sentence: str, start: Start, tmp_path: Path
+) -> None:
+    if 'output' in parameters and not parameters['output'].startswith('/'):
+        parameters = {**parameters, 'output': str(tmp_path / parameters['output'])}
+    process = start('stereo_recorder', **parameters)
+    assert process.wait(timeout=10) == code
+    assert sentence in process.log()
+    assert 'Traceback' not in process.log()
+    assert list(tmp_path.iterdir()) == []

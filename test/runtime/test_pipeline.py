@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from msdesis_ros.core.camera import CameraCalibration
+from msdesis_ros.core.errors import BackendError, CalibrationError
+from msdesis_ros.core.prediction import ModelIdentity, RawPair
+from msdesis_ros.core.quality import State
+from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.runtime.backend import RawOutput
+from msdesis_ros.runtime.pipeline import PerceptionPipeline
+
+WIDTH, HEIGHT, FOCAL, BASELINE = 96, 64, 100.0, 0.005
+
+
+class Stub:
+    """Answers with whatever the test puts into `output`, and keeps what it was given."""
+
+    identity = ModelIdentity('stub', None, 'stub')
+    heads = frozenset({'disparity'})
+    min_disparity_px, max_disparity_px, disparity_step_px = 0.0, 63.0, 0.5
+
+    def __init__(self, output: RawOutput) -> None:
+        self.output = output
+        self.given: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        pass
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        self.given.append((left, right))
+        return self.output
+
+    def close(self) -> None:
+        pass
+
+
+def constant(value: float, **heads: np.ndarray) -> RawOutput:
+    return RawOutput(np.full((HEIGHT, WIDTH), value, np.float32), **heads)
+
+
+def picture(seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(40, 220, (16, 24, 3), dtype=np.uint8)
+    return np.repeat(np.repeat(coarse, 4, axis=0), 4, axis=1)
+
+
+def pair(stamp_ns: int = 5, left: np.ndarray | None = None) -> RawPair:
+    return RawPair(picture(0) if left is None else left, picture(1), stamp_ns, stamp_ns + 7)
+
+
+def rig(*, rectified: bool = True, cx_right: float = 48.0, **changes) -> StereoRig:
+    def camera(cx: float, tx: float) -> CameraCalibration:
+        return CameraCalibration.from_camera_info_fields(
+            width=WIDTH,
+            height=HEIGHT,
+            distortion_model='plumb_bob',
+            d=changes.get('d', []),
+            k=[FOCAL, 0, cx, 0, FOCAL, 32, 0, 0, 1],
+            r=np.eye(3),
+            p=[FOCAL, 0, cx, tx, 0, FOCAL, 32, 0, 0, 0, 1, 0],
+        )
+
+    return StereoRig.from_cameras(
+        camera(48.0, 0.0), camera(cx_right, -FOCAL * BASELINE), rectified=rectified
+    )
+
+
+def test_a_pair_becomes_a_prediction_in_metres_under_its_left_stamp():
+    result = PerceptionPipeline(Stub(constant(10.0))).process(pair(123), rig())
+    prediction = result.prediction
+    assert prediction.stamp_ns == 123 and result.skew_ns == 7
+    assert not prediction.valid[:, :10].any() and prediction.valid[:, 10:].all()
+    np.testing.assert_allclose(prediction.depth_m[:, 10:], 0.05, rtol=1e-6)
+    assert np.isnan(prediction.depth_m[:, :10]).all()
+    assert (prediction.disparity_px == 10.0).all(), 'the model keeps its value everywhere'
+    assert prediction.model.name == 'stub'
+    assert (prediction.min_disparity_px, prediction.max_disparity_px) == (0.0, 63.0)
+    assert result.verdict.state is State.OK
+    assert set(result.stages_ms) == {'maps', 'rectify', 'quality', 'infer', 'geometry'}
+
+
+def test_without_a_rig_there_is_disparity_but_no_depth():
+    prediction = PerceptionPipeline(Stub(constant(10.0))).process(pair(), None).prediction
+    assert prediction.depth_m is None and prediction.geometry is None
+    assert prediction.valid[:, 10:].all()
+
+
+@pytest.mark.parametrize('offset', [8.0, -12.0, -12.5])
+def test_the_offset_of_the_principal_points_is_taken_out_of_rectified_pairs(offset):
+    # Z = f B / (d_raw - (cx_l - cx_r)) = 0.05 m, so d_raw = 10 + offset in the pictures as given.
+    one = rig(cx_right=48.0 - offset)
+    shift = max(0, int(np.ceil(-offset)))
+    stub = Stub(constant(10.0 + offset + shift))
+    prediction = PerceptionPipeline(stub).process(pair(), one).prediction
+    np.testing.assert_allclose(prediction.disparity_px, 10.0)
+    known = np.isfinite(prediction.depth_m)
+    assert known.any()
+    np.testing.assert_allclose(prediction.depth_m[known], 0.05, rtol=1e-6)
+    assert prediction.min_disparity_px == pytest.approx(0.0 - offset - shift)
+    assert prediction.max_disparity_px == pytest.approx(63.0 - offset - shift)
+
+
+def test_behind_infinity_is_not_valid():
+    # 5 px in the pictures, of which 8 belong to the offset: a point behind infinity.
+    prediction = (
+        PerceptionPipeline(Stub(constant(5.0))).process(pair(), rig(cx_right=40.0)).prediction
+    )
+    assert not prediction.valid.any() and np.isnan(prediction.depth_m).all()
+
+
+def test_the_backend_gets_rectified_pictures():
+    stub = Stub(constant(10.0))
+    one = rig(rectified=False, cx_right=53.0)
+    PerceptionPipeline(stub).process(pair(), one)
+    left, right = stub.given[0]
+    np.testing.assert_array_equal(left, picture(0))
+    np.testing.assert_array_equal(right[:, :91], picture(1)[:, 5:])
+
+
+def test_maps_are_made_once_and_again_when_the_rig_changes(monkeypatch):
+    made = []
+    import msdesis_ros.runtime.pipeline as module
+
+    original = module.Rectifier
+    monkeypatch.setattr(module, 'Rectifier', lambda *a, **k: made.append(1) or original(*a, **k))
+    pipeline = PerceptionPipeline(Stub(constant(10.0)))
+    first, same, other = rig(), rig(), rig(d=[0.1, 0, 0, 0, 0])
+    for one, count in ((first, 1), (first, 1), (same, 1), (other, 2), (first, 3)):
+        pipeline.process(pair(), one)
+        assert len(made) == count
+
+
+def test_an_invalid_verdict_withholds_every_pixel():
+    black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    result = PerceptionPipeline(Stub(constant(10.0))).process(pair(left=black), rig())
+    assert result.verdict.state is State.INVALID
+    assert not result.prediction.valid.any()
+    assert np.isnan(result.prediction.depth_m).all()
+
+
+def test_little_coverage_is_part_of_the_verdict():
+    result = PerceptionPipeline(Stub(constant(np.nan))).process(pair(), rig())
+    assert [reason.code for reason in result.verdict.reasons] == ['low_coverage']
+    assert result.verdict.state is State.DEGRADED
+
+
+def test_mask_logits_above_zero_are_instrument():
+    logits = np.zeros((HEIGHT, WIDTH), np.float32)
+    logits[3, 4], logits[5, 6] = 0.1, -0.1
+    output = constant(10.0, mask_logits=logits)
+    mask = PerceptionPipeline(Stub(output)).process(pair(), rig()).prediction.instrument_mask
+    assert mask[3, 4] and mask.sum() == 1
+
+
+def test_an_answer_of_another_shape_is_a_backend_error():
+    wrong = RawOutput(np.zeros((HEIGHT // 2, WIDTH), np.float32))
+    with pytest.raises(BackendError, match='expected'):
+        PerceptionPipeline(Stub(wrong)).process(pair(), rig())
+
+
+def test_pictures_of_another_size_than_calibrated_are_refused():
+    small = RawPair(picture(0)[:32], picture(1)[:32], 0, 0)
+    with pytest.raises(CalibrationError, match='96x32.*96x64'):
+        PerceptionPipeline(Stub(constant(10.0))).process(small, rig())
+
+
+def test_a_measured_vertical_offset_enters_the_next_verdict():
+    rng = np.random.default_rng(0)
+    scene = np.zeros((240, 320, 3), np.float32)
+    for step in (4, 8, 16):
+        coarse = rng.uniform(0, 80, (240 // step, 320 // step, 3)).astype(np.float32)
+        scene += cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
+    left = np.clip(scene, 0, 255).astype(np.uint8)
+    right = np.roll(left, 6, axis=0)
+    pipeline = PerceptionPipeline(Stub(RawOutput(np.full((240, 320), 10.0, np.float32))))
+    result = pipeline.process(RawPair(left, right, 0, 0), None)
+    assert result.verdict.state is State.OK
+    offset = pipeline.measure_vertical_offset(result)
+    assert offset is not None and offset.median_px == pytest.approx(-6.0, abs=0.2)
+    again = pipeline.process(RawPair(left.copy(), right, 1, 1), None)
+    assert 'vertical_offset' in [reason.code for reason in again.verdict.reasons]
