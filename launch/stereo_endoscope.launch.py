@@ -71,7 +71,7 @@ def arguments() -> list[DeclareLaunchArgument]:
 
 
 def typed(argument: str, kind: type, context: LaunchContext) -> ParameterValue:
-    """The value of an argument as a parameter; RuntimeError with a sentence where it is no such."""
+    """An argument as a parameter value; RuntimeError with a sentence where it cannot be one."""
     text = LaunchConfiguration(argument).perform(context)
     try:
         value = {'true': True, 'false': False}[text.lower()] if kind is bool else kind(text)

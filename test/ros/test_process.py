@@ -53,7 +53,7 @@ class Scripted(Node):
         super().destroy_node()
 
 if __name__ == '__main__':
-    sys.exit(run(Scripted, sys.argv[1:]))
+    sys.exit(run(Scripted, sys.argv[1:], stop_within_s=1.0))
 """
 
 Start = Callable[..., 'subprocess.Popen[str]']
@@ -101,7 +101,7 @@ def test_a_signal_ends_a_waiting_node_cleanly(
 ) -> None:
     process = start_program('wait')
     wait_until_up(process)
-    time.sleep(0.3)
+    time.sleep(0.2)
     began = time.monotonic()
     process.send_signal(number)
     code, output = end(process)
@@ -113,11 +113,11 @@ def test_a_signal_ends_a_waiting_node_cleanly(
 def test_a_signal_ends_a_node_that_hangs_in_a_callback(script: str, start_program: Start) -> None:
     process = start_program(script)
     wait_until_up(process)
-    time.sleep(0.5)
+    time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     code, output = end(process)
-    assert 1.5 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 2.5
     assert code == 1
     assert 'no end in time' in output
 
@@ -125,13 +125,13 @@ def test_a_signal_ends_a_node_that_hangs_in_a_callback(script: str, start_progra
 def test_a_second_signal_ends_it_at_once(start_program: Start) -> None:
     process = start_program('busy')
     wait_until_up(process)
-    time.sleep(0.5)
+    time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     code, _ = end(process)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 0.9
     assert code == 1
 
 

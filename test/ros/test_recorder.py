@@ -14,12 +14,13 @@ pytest.importorskip('mcap', reason='mcap is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 from stereo_msgs.msg import DisparityImage
 
-from msdesis_ros.core.errors import MissingExtraError, UsageError
+from msdesis_ros.core.errors import MissingExtraError, MsdesisError, UsageError
 from msdesis_ros.data.mcap_files import read_messages
 from msdesis_ros.ros import recorder
 from msdesis_ros.ros.message_definition import message_definition, message_type, type_name
@@ -236,22 +237,32 @@ def test_publishers_of_every_kind_are_recorded(graph: Any, start: Start, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ('parameters', 'code', 'sentence'),
+    ('parameters', 'error', 'sentence'),
     [
-        ({}, 2, 'parameter output is missing'),
-        ({'output': '/proc/none/out.mcap'}, 1, 'cannot write the recording'),
-        ({'output': 'out.mcap', 'compression': 'gzip'}, 2, 'none, lz4, zstd'),
-        ({'output': 'out.mcap', 'queue_depth': 0}, 2, '1 .. 1000'),
-        ({'output': 'out.mcap', 'topics': ['notes:Image']}, 2, 'package/msg/Type'),
+        ({}, UsageError, 'parameter output is missing'),
+        ({'output': '/proc/none/out.mcap'}, MsdesisError, 'cannot write the recording'),
+        ({'output': 'out.mcap', 'compression': 'gzip'}, UsageError, 'none, lz4, zstd'),
+        ({'output': 'out.mcap', 'queue_depth': 0}, UsageError, '1 .. 1000'),
+        ({'output': 'out.mcap', 'topics': ['notes:Image']}, UsageError, 'package/msg/Type'),
     ],
 )
-def test_wrong_parameters_end_the_recorder_with_one_sentence(
-    parameters: dict[str, Any], code: int, sentence: str, start: Start, tmp_path: Path
+def test_wrong_parameters_are_refused_and_leave_no_file(
+    parameters: dict[str, Any],
+    error: type[Exception],
+    sentence: str,
+    ros_context: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if 'output' in parameters and not parameters['output'].startswith('/'):
-        parameters = {**parameters, 'output': str(tmp_path / parameters['output'])}
-    process = start('stereo_recorder', **parameters)
-    assert process.wait(timeout=10) == code
-    assert sentence in process.log()
-    assert 'Traceback' not in process.log()
+    monkeypatch.chdir(tmp_path)
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    with pytest.raises(error, match=sentence):
+        recorder.StereoRecorder(context=ros_context, parameter_overrides=overrides)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_is_exit_code_2_with_one_sentence(ros_domain: int, start: Start) -> None:
+    process = start('stereo_recorder')
+    assert process.wait(timeout=20) == 2
+    assert 'parameter output is missing' in process.log()
+    assert 'Traceback' not in process.log()

@@ -134,6 +134,16 @@ def test_values_lie_in_the_declared_range_and_steps() -> None:
     assert (found % backend.disparity_step_px == 0).all()
 
 
+def test_red_is_the_first_channel_and_weighs_more_than_blue() -> None:
+    # The two colours contradict each other; grey is 0.30 red + 0.59 green + 0.11 blue.
+    near, far = (slanted_pair(near_px=d, far_px=d)[:2] for d in (40, 20))
+    views = zip(near, far, strict=True)
+    left, right = (np.dstack([a[..., 0], 0 * a[..., 1], b[..., 2]]) for a, b in views)
+    disparity = OpenCvSgbm(num_disparities=64).run(left, right).disparity_px
+    assert disparity is not None
+    assert np.nanmedian(disparity[:, 64:]) == pytest.approx(40, abs=0.5)
+
+
 def test_swapped_views_are_not_matched() -> None:
     left, right, truth = slanted_pair()
     disparity = OpenCvSgbm().run(right, left).disparity_px

@@ -1,0 +1,173 @@
+"""What the doctor says about ROS: where rclpy comes from, and what the transport carries."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+
+from msdesis_ros.cli.findings import Finding, State, ok
+from msdesis_ros.core.errors import FileFormatError
+from msdesis_ros.core.resources import share_dir
+from msdesis_ros.ros.installation import RosImports, RosInstallation
+from msdesis_ros.ros.transport import TransportReport
+from msdesis_ros.ros.transport_probe import RATE_HZ, TransportProbe
+
+# The wheels of ROS 2 Jazzy exist for these.
+WHEEL_PYTHONS = ((3, 11), (3, 13))
+WHEEL_MACHINES = ('x86_64', 'AMD64')
+# Of the images: above the first all is well, below the second the transport is of no use.
+ENOUGH, USELESS = 0.99, 0.90
+IMAGE = '1280x1024 images (3.9 MB)'
+UNPREPARED_CHECK = 'without the settings'
+
+
+def ros_findings(
+    installation: RosInstallation, imports: RosImports | None
+) -> Iterator[Finding]:
+    """Where rclpy is and whether it works; `imports` is None where there is none to try."""
+    if installation.rclpy_path is None or imports is None:
+        sentence = 'rclpy is not installed: `msdesis infer` works, the node and the demo do not'
+        yield Finding('rclpy', State.WARN, sentence, _command_for_ros(installation))
+        return
+    if 'rclpy' in imports.failed:
+        yield _broken_rclpy(installation, imports.failed['rclpy'])
+        return
+    yield _rclpy_source(installation)
+    missing = [name for name in imports.failed if name != 'rclpy']
+    if missing:
+        yield Finding(
+            'messages',
+            State.FAIL,
+            '; '.join(f'{name}: {imports.failed[name]}' for name in missing),
+            _command_for_messages(installation, missing),
+        )
+    else:
+        yield ok('messages', 'every message package of the node can be imported')
+    yield ok('RMW', f'the middleware is {imports.rmw}')
+
+
+def transport_finding(
+    probe: TransportProbe, report: TransportReport, *, shared_memory_ok: bool
+) -> Finding:
+    """The verdict on a measurement with the settings of our processes."""
+    check = 'transport'
+    figures = {
+        'sent': probe.sent,
+        'received': probe.received,
+        'rate_hz': probe.rate_hz,
+        'p50_ms': probe.p50_ms,
+        'p95_ms': probe.p95_ms,
+    }
+    if not probe.matched:
+        sentence = 'two processes on this machine did not find each other'
+        return Finding(check, State.FAIL, sentence, _cure_for_discovery(probe.rmw), figures)
+    sentence = describe(probe)
+    if probe.arrived < ENOUGH:
+        state = State.FAIL if probe.arrived < USELESS else State.WARN
+        cure = _cure_for_loss(report, shared_memory_ok=shared_memory_ok)
+        return Finding(check, state, sentence, cure, figures)
+    again = 'msdesis doctor   # again, with less running beside it'
+    if probe.rate_hz < USELESS * RATE_HZ:
+        sentence += f'; the sender kept {probe.rate_hz:.1f} Hz only: the machine is overloaded'
+        return Finding(check, State.WARN, sentence, again, figures)
+    if probe.p95_ms is not None and probe.p95_ms > 1000 / RATE_HZ:
+        sentence += ', longer than one frame'
+        return Finding(check, State.WARN, sentence, again, figures)
+    return Finding(check, State.OK, sentence, figures=figures)
+
+
+def unprepared_finding(probe: TransportProbe) -> Finding:
+    """The same measured between processes without our settings: a camera driver, for instance."""
+    found = describe(probe) if probe.matched else 'the processes did not find each other'
+    sentence = f'between processes that lack the transport settings: {found}'
+    figures = {'sent': probe.sent, 'received': probe.received}
+    figures |= {'p50_ms': probe.p50_ms, 'p95_ms': probe.p95_ms}
+    return ok(UNPREPARED_CHECK, sentence, **figures)
+
+
+def describe(probe: TransportProbe) -> str:
+    """What arrived, and how late."""
+    sentence = f'{probe.received} of {probe.sent} {IMAGE} at {RATE_HZ:.0f} Hz arrived'
+    if probe.p50_ms is not None and probe.p95_ms is not None:
+        sentence += f'; latency p50 {probe.p50_ms:.1f} ms, p95 {probe.p95_ms:.1f} ms'
+    return sentence
+
+
+def _rclpy_source(installation: RosInstallation) -> Finding:
+    path = installation.rclpy_path
+    if installation.source == 'wheels' and installation.distribution:
+        return Finding(
+            'rclpy',
+            State.WARN,
+            f'rclpy comes from Python wheels ({path}), but the shell has sourced ROS 2 '
+            f'{installation.distribution}: libraries of both may be mixed',
+            'unset ROS_DISTRO AMENT_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH'
+            '   # or use a Python without the wheels',
+        )
+    names = {
+        'wheels': 'Python wheels',
+        'distribution': f'the ROS 2 distribution {installation.distribution}'.rstrip(),
+    }
+    source = names.get(installation.source, 'neither wheels nor a sourced distribution')
+    return ok('rclpy', f'rclpy comes from {source} ({path})')
+
+
+def _broken_rclpy(installation: RosInstallation, error: str) -> Finding:
+    version = '.'.join(map(str, sys.version_info[:2]))
+    sentence = f'rclpy ({installation.rclpy_path}) cannot be imported by Python {version}: {error}'
+    if installation.source == 'wheels':
+        cure = f'pip install --force-reinstall {_ros_extra()}'
+    elif installation.distribution:
+        cure = '/usr/bin/python3 -m venv --system-site-packages .venv   # the Python of ROS'
+    else:
+        cure = _command_for_ros(installation)
+    return Finding('rclpy', State.FAIL, sentence, cure)
+
+
+def _command_for_ros(installation: RosInstallation) -> str:
+    if installation.distribution:
+        return f'sudo apt install ros-{installation.distribution}-rclpy'
+    if installation.installed:
+        return f'source /opt/ros/{installation.installed[-1]}/setup.bash'
+    first, last = WHEEL_PYTHONS
+    if first <= sys.version_info[:2] <= last and platform.machine() in WHEEL_MACHINES:
+        return f'pip install {_ros_extra()}'
+    versions = f'{first[0]}.{first[1]} to {last[0]}.{last[1]}'
+    return (
+        f'install a ROS 2 distribution and source it   # the wheels need Python {versions} '
+        'on x86-64'
+    )
+
+
+def _command_for_messages(installation: RosInstallation, missing: list[str]) -> str:
+    if installation.source == 'wheels' or not installation.distribution:
+        return f'pip install {_ros_extra()}'
+    names = ' '.join(name.replace('_', '-') for name in missing)
+    prefix = f'ros-{installation.distribution}-'
+    return 'sudo apt install ' + ' '.join(prefix + name for name in names.split())
+
+
+def _ros_extra() -> str:
+    try:
+        is_checkout = (share_dir() / 'setup.py').is_file()
+    except FileFormatError:
+        is_checkout = False
+    return "'.[ros]'   # in the checkout" if is_checkout else "'msdesis_ros[ros]'"
+
+
+def _cure_for_discovery(rmw: str) -> str:
+    if 'zenoh' in rmw:
+        return 'ros2 run rmw_zenoh_cpp rmw_zenohd   # Zenoh needs its router'
+    return 'let UDP through on the loopback interface (ports from 7400 on)'
+
+
+def _cure_for_loss(report: TransportReport, *, shared_memory_ok: bool) -> str:
+    if not shared_memory_ok:
+        return 'make room in /dev/shm first, see "shared memory"'
+    if report.profile_is_users:
+        return (
+            'unset FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE '
+            'FASTDDS_BUILTIN_TRANSPORTS   # your own transports lose images of this size'
+        )
+    return 'msdesis doctor   # again, with less running beside it'
