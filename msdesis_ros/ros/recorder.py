@@ -108,11 +108,12 @@ class StereoRecorder(Node):
         )
 
     def _record(self, topic: str, cdr: bytes, info: dict[str, int]) -> None:
+        # Not the time of arrival that `info` has: a message that had to be sent twice arrives
+        # after its successor but is handed over before it, and the file keeps that order.
         now_ns = time.time_ns()
         # 0 means that the middleware does not know.
-        received_ns = info.get('received_timestamp', 0) or now_ns
-        sent_ns = info.get('source_timestamp', 0) or received_ns
-        self._recording.write(topic, cdr, log_time_ns=received_ns, publish_time_ns=sent_ns)
+        sent_ns = info.get('source_timestamp', 0) or now_ns
+        self._recording.write(topic, cdr, log_time_ns=now_ns, publish_time_ns=sent_ns)
 
     def _on_lost(self, count: int) -> None:
         self._lost += count

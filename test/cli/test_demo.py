@@ -83,7 +83,7 @@ def test_the_recording_opens_in_rosbags(demo):
 def test_the_pictures_and_points_are_of_a_surface_in_reach(demo):
     overview = cv2.imread(str(demo / 'overview.png'))
     assert overview is not None and overview.std() > 20
-    points = read_ply(demo / 'points.ply')[0]
+    points = read_ply(demo / 'points.ply').points_m
     assert len(points) > 0.5 * 640 * 512
     assert np.isfinite(points).all()
     assert 0.03 < np.median(points[:, 2]) < 0.15

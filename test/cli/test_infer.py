@@ -58,7 +58,7 @@ def test_a_pair_of_known_disparity_comes_out_in_pixels_and_metres(tmp_path):
     depth = read(out / 'depth.tiff')
     np.testing.assert_array_equal(np.isfinite(depth), valid)
     np.testing.assert_allclose(np.nanmedian(depth), 600 * 0.004 / 12, rtol=0.005)
-    assert len(read_ply(out / 'points.ply')[0]) == np.count_nonzero(valid)
+    assert len(read_ply(out / 'points.ply').points_m) == np.count_nonzero(valid)
     np.testing.assert_array_equal(np.load(out / 'raw_disparity.npy'), disparity)
     report = json.loads((out / 'report.json').read_text())
     assert report['model'] == {'name': 'opencv_sgbm', 'sha256': None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,21 @@ def ros_domain() -> Iterator[int]:
     from msdesis_ros.ros.domain import private_domain_id
     from msdesis_ros.ros.transport import prepare_process
 
-    before, domain = dict(os.environ), private_domain_id()
+    before = dict(os.environ)
+    # Two test processes may draw the same domain before either is seen in it: this name is held.
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for _ in range(100):
+        domain = private_domain_id()
+        try:
+            claim.bind(f'\0msdesis-test-domain-{domain}')
+            break
+        except OSError:
+            continue
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     prepare_process()
     yield domain
+    claim.close()
     os.environ.clear()
     os.environ.update(before)
 

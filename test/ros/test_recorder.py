@@ -146,13 +146,13 @@ def test_a_recording_holds_every_message_with_both_its_times(
 
     path = tmp_path / 'out.mcap'
     process = start('stereo_recorder', output=str(path), topics=['left/camera_info'])
-    publisher = graph.node.create_publisher(CameraInfo, 'left/camera_info', 10)
+    publisher = graph.node.create_publisher(CameraInfo, 'left/camera_info', 50)
     wait_for_subscriber(graph, publisher)
     began_ns = time.time_ns()
     for i in range(20):
         publisher.publish(info(i))
         time.sleep(0.005)
-    graph.spin_until(lambda: False, limit_s=0.3)
+    graph.spin_until(lambda: False, limit_s=0.5)
     log = end(process, number)
 
     assert [entry.name for entry in tmp_path.iterdir()] == ['out.mcap']
