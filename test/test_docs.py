@@ -70,6 +70,17 @@ def test_the_reasons_of_a_verdict_are_all_explained():
             assert f'`{code}`' in text, code
 
 
+def test_the_causes_of_drops_are_all_explained():
+    diagnostics = pytest.importorskip('msdesis_ros.ros.diagnostics', reason='needs ROS')
+    counted = set(diagnostics.PAIRING_DROPS)
+    for source in (ROOT / 'msdesis_ros' / 'ros').glob('*.py'):
+        for call in re.findall(r'\.drop\((.*)', source.read_text()):
+            counted |= set(re.findall(r"'([a-z_]+)'", call))
+    assert 'overload' in counted and 'bad_image' in counted, 'the search found nothing'
+    text = (ROOT / 'docs' / 'topics.md').read_text().split('| cause |')[1].split('\n\n')[0]
+    assert counted == set(re.findall(r'`([a-z_]+)`', text))
+
+
 def test_what_pip_has_to_bring_on_a_robot_is_what_setup_py_requires_beyond_apt():
     from packaging.requirements import Requirement
 

@@ -30,8 +30,8 @@ def scratch(project_root, tmp_path) -> Path:
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     # What an outer make passes on would become settings of this one.
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(('MAKE', 'MFLAGS'))}
-    inherited.pop('MSDESIS_TEST_DATA', None)
+    outer = ('MAKE', 'MFLAGS', 'PYTHON', 'ARGS', 'MSDESIS_TEST_DATA', 'ROS_DISTRO')
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(outer)}
     return subprocess.run(
         ['make', *arguments],
         cwd=folder,

@@ -248,7 +248,9 @@ def wheel(source_copy, tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def installed(wheel, tmp_path_factory) -> Path:
     prefix = tmp_path_factory.mktemp('prefix')
-    _pip('install', '--no-deps', '--no-index', '--quiet', '--prefix', str(prefix), str(wheel))
+    # Whatever is installed in this environment stays as it is.
+    options = ('--no-deps', '--no-index', '--ignore-installed', '--quiet')
+    _pip('install', *options, '--prefix', str(prefix), str(wheel))
     return prefix
 
 

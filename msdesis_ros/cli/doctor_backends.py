@@ -66,8 +66,9 @@ def backend_finding(name: str, test: Callable[[], str]) -> Finding:
         state = State.WARN if name == CUDA_BACKEND else State.FAIL
         return Finding(check, state, one_line(error), _command_for(name))
     except Exception as error:  # a broken library raises anything
-        return Finding(check, State.FAIL, f'the self-test failed: {one_line(error)}',
-                       _command_for(name))
+        return Finding(
+            check, State.FAIL, f'the self-test failed: {one_line(error)}', _command_for(name)
+        )
     return ok(check, sentence, seconds=round(time.monotonic() - started, 3))
 
 

@@ -112,7 +112,11 @@ def other_engines_finding(modules: Sequence[str] = OTHER_ENGINES) -> Finding:
 
 def shared_memory_finding(report: TransportReport) -> Finding:
     """Whether /dev/shm holds the segments of the usual processes."""
-    check, cure = 'shared memory', 'docker run --shm-size=1g ...'
+    check = 'shared memory'
+    cure = (
+        'docker run --shm-size=1g ...'
+        f'   # outside of a container: sudo mount -o remount,size=1g {SHARED_MEMORY}'
+    )
     total, free = report.shm_total_bytes, report.shm_free_bytes
     if total is None or free is None:
         sentence = f'{SHARED_MEMORY} does not exist: images go over UDP and many are lost'
@@ -131,8 +135,6 @@ def shared_memory_finding(report: TransportReport) -> Finding:
     )
     if total >= needed:
         cure = f'rm {SHARED_MEMORY}/fastrtps_*   # while no ROS process runs'
-    elif not _in_container():
-        cure = f'sudo mount -o remount,size=1g {SHARED_MEMORY}'
     # A profile of the user's may do without shared memory, which the self-test then shows.
     enough_for_one = free >= SEGMENT_BYTES or report.profile_is_users
     return Finding(check, State.WARN if enough_for_one else State.FAIL, sentence, cure, figures)
@@ -276,10 +278,6 @@ def _system() -> str:
     except OSError:
         name = platform.system()
     return f'{name}, {platform.machine()}, {os.cpu_count()} processors'
-
-
-def _in_container() -> bool:
-    return any(os.path.exists(path) for path in ('/.dockerenv', '/run/.containerenv'))
 
 
 def _shortened(command: str, length: int = 60) -> str:

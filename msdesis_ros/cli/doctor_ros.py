@@ -22,9 +22,7 @@ IMAGE = '1280x1024 images (3.9 MB)'
 UNPREPARED_CHECK = 'without the settings'
 
 
-def ros_findings(
-    installation: RosInstallation, imports: RosImports | None
-) -> Iterator[Finding]:
+def ros_findings(installation: RosInstallation, imports: RosImports | None) -> Iterator[Finding]:
     """Where rclpy is and whether it works; `imports` is None where there is none to try."""
     if installation.rclpy_path is None or imports is None:
         sentence = 'rclpy is not installed: `msdesis infer` works, the node and the demo do not'

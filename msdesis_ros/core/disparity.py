@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from msdesis_ros.core.rig import StereoGeometry
@@ -14,10 +15,14 @@ def depth_from_disparity(
 
     NaN where the disparity is not positive and finite, or where `valid` (bool) is False.
     """
-    usable = disparity_px > 0 if valid is None else valid & (disparity_px > 0)
+    usable = disparity_px > 0
+    if valid is not None:
+        usable &= valid
+    with np.errstate(divide='ignore', invalid='ignore'):
+        everywhere = np.float32(geometry.focal_times_baseline) / disparity_px
     depth = np.full(disparity_px.shape, np.nan, dtype=np.float32)
-    np.divide(np.float32(geometry.focal_times_baseline), disparity_px, out=depth, where=usable)
-    return depth
+    # Three times as fast as np.divide(..., where=).
+    return cv2.copyTo(everywhere, usable.view(np.uint8), depth)
 
 
 def disparity_from_depth(depth_m: np.ndarray, geometry: StereoGeometry) -> np.ndarray:
@@ -48,21 +53,24 @@ class MatchDomain:
         right_valid: np.ndarray | None = None,
     ) -> None:
         width, height = image_size
-        self._columns = np.arange(width, dtype=np.float32)
-        self._left_valid = left_valid
+        columns = np.arange(width, dtype=np.float32)
         if right_valid is None:
             right_valid = np.ones((1, width), dtype=bool)
-        # A rectified picture's content is one interval a row, so two comparisons with its ends
-        # replace a look-up per pixel (1 ms against 7 ms at 1280x1024).
+        # A rectified picture's content is one interval of columns in each row. So is, then, the set
+        # of disparities that lead into it, and two comparisons a pixel decide.
         runs = np.array([_longest_run(row) for row in right_valid], dtype=np.float32)
-        self._first, self._last = runs[:, :1], runs[:, 1:]
+        shape = (height, width)
+        self._largest = np.array(np.broadcast_to(columns - runs[:, :1], shape))
+        self._smallest = np.array(np.broadcast_to(columns - runs[:, 1:], shape))
+        # Zero means infinitely far, which no match can tell from behind.
+        np.maximum(self._smallest, np.finfo(np.float32).tiny, out=self._smallest)
+        if left_valid is not None:
+            self._largest[~left_valid] = -np.inf
 
     def valid(self, disparity_px: np.ndarray) -> np.ndarray:
         """H x W bool: the disparity is positive and its match lies in the right picture."""
-        partner = self._columns - disparity_px  # NaN stays NaN and compares False below
-        valid = (disparity_px > 0) & (partner >= self._first) & (partner <= self._last)
-        if self._left_valid is not None:
-            valid &= self._left_valid
+        valid = disparity_px <= self._largest  # NaN compares False
+        valid &= disparity_px >= self._smallest
         return valid
 
 

@@ -74,6 +74,7 @@ class QualityLimits:
     haze_p10: float = 110.0
     coverage: float = 0.2
     vertical_offset_px: float = 1.5
+    vertical_spread_px: float = 4.0
     frozen_timeout_s: float = 2.0
 
 
@@ -141,21 +142,19 @@ class QualityMonitor:
 
 def alignment_reasons(offset: VerticalOffset | None, limits: QualityLimits) -> list[Reason]:
     """What a measured vertical offset says against a pair; nothing where it is not known."""
-    if offset is None or abs(offset.median_px) <= limits.vertical_offset_px:
+    if offset is None:
         return []
-    sentence = (
-        f'the rectified views are {offset.median_px:+.1f} px apart vertically ({offset.matches} '
-        'matches): the calibration does not fit these pictures'
-    )
-    return [
-        Reason(
-            'vertical_offset',
-            State.DEGRADED,
-            offset.median_px,
-            limits.vertical_offset_px,
-            sentence,
-        )
-    ]
+    cause = f'({offset.matches} matches): the calibration does not fit these pictures'
+    if abs(offset.median_px) > limits.vertical_offset_px:
+        value, limit = offset.median_px, limits.vertical_offset_px
+        sentence = f'the rectified views are {value:+.1f} px apart vertically {cause}'
+        return [Reason('vertical_offset', State.DEGRADED, value, limit, sentence)]
+    if offset.p95_abs_px > limits.vertical_spread_px:
+        # A rotation leaves the median alone and moves the two sides of the picture apart.
+        value, limit = offset.p95_abs_px, limits.vertical_spread_px
+        sentence = f'one match in twenty is {value:.1f} px or more off its row {cause}'
+        return [Reason('vertical_spread', State.DEGRADED, value, limit, sentence)]
+    return []
 
 
 def judge_picture(picture: np.ndarray, *, name: str, limits: QualityLimits) -> list[Reason]:

@@ -18,6 +18,8 @@ TOOL_COLOUR = (0, 200, 220)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Colours span what 98 of 100 valid pixels have, so that a few wrong ones do not flatten the rest.
 RANGE_PERCENTILES = (1.0, 99.0)
+# A few wrong matches near infinity must not take the colours away from everything in reach.
+LARGEST_OF_MEDIAN = 3.0
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ def _range(values: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
     if not chosen.size:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(chosen, RANGE_PERCENTILES))
+    high = min(high, LARGEST_OF_MEDIAN * max(float(np.median(chosen)), low))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 

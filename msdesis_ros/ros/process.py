@@ -52,6 +52,11 @@ def run(
             logger = node.get_logger()
             for warning in report.warnings:
                 logger.warning(warning)
+            if report.stale_bytes:
+                logger.info(
+                    f'freed {report.stale_bytes >> 20} MiB of shared memory that processes left '
+                    'behind when they were killed'
+                )
             try:
                 _spin(node, stop)
             finally:

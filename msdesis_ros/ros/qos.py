@@ -28,8 +28,9 @@ RELIABILITIES = {
 }
 # Camera drivers publish as sensor data; a deeper queue only makes results older.
 INPUT_DEPTH = 5
-# One late subscriber must not hold more than this of 21 MB clouds in the publisher.
-OUTPUT_DEPTH = 2
+# Seen at 1280x1024 and 10 Hz on a busy machine: with a depth of 2 a recorder lost 1 to 5 %, with 5
+# none. It holds up to 105 MB of clouds in the publisher.
+OUTPUT_DEPTH = 5
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
     QoSPolicyKind.DEPTH,

@@ -21,6 +21,8 @@ from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.ros.domain import private_domain_id
 from msdesis_ros.ros.transport import PROFILE_VARIABLES, TRANSPORTS_VARIABLE
 
+# What a dVRK endoscope delivers.
+RATE_HZ = 22.0
 NODES_MODULE = 'msdesis_ros.ros.transport_probe_nodes'
 # Start, discovery and warm-up of both processes; measured 1.5 s, given to a busy machine tenfold.
 OVERHEAD_S = 15.0
@@ -69,9 +71,7 @@ def probe_transport(
     return TransportProbe(**last_json(output))
 
 
-def probe_environment(
-    base: Mapping[str, str], *, domain: int, prepared: bool
-) -> dict[str, str]:
+def probe_environment(base: Mapping[str, str], *, domain: int, prepared: bool) -> dict[str, str]:
     """The environment of the children: `base` in a private domain of this machine."""
     environment = {name: value for name, value in base.items() if name not in FOREIGN_VARIABLES}
     if not prepared:
@@ -79,7 +79,9 @@ def probe_environment(
             if name in (*PROFILE_VARIABLES, TRANSPORTS_VARIABLE) or name.startswith('MALLOC_'):
                 del environment[name]
     environment['ROS_DOMAIN_ID'] = str(domain)
-    environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    if not environment.get(TRANSPORTS_VARIABLE):
+        # Transports of the user's choice may need another range: LARGE_DATA does.
+        environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     return environment
 
 

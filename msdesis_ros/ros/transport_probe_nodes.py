@@ -18,10 +18,10 @@ from sensor_msgs.msg import Image
 from msdesis_ros.ros.message_buffers import empty_image
 from msdesis_ros.ros.qos import input_qos
 from msdesis_ros.ros.transport import prepare_process
+from msdesis_ros.ros.transport_probe import NODES_MODULE, RATE_HZ
 
 TOPIC = 'msdesis_transport_probe/image_raw'
 WIDTH, HEIGHT, ENCODING = 1280, 1024, 'rgb8'
-RATE_HZ = 22.0
 # The first frames touch fresh pages of shared memory and take up to 0.9 s; they are not counted.
 WARM_UP_FRAMES = 22
 DISCOVERY_LIMIT_S = 6.0
@@ -65,7 +65,7 @@ def receive(seconds: float, *, prepared: bool) -> dict:
             latencies_ms[number] = (time.monotonic_ns() - sent_ns) / 1e6
 
     node.create_subscription(Image, TOPIC, on_image, input_qos())
-    command = [sys.executable, '-m', 'msdesis_ros.ros.transport_probe_nodes', 'send']
+    command = [sys.executable, '-m', NODES_MODULE, 'send']
     command += ['--seconds', str(seconds)] + ([] if prepared else ['--unprepared'])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
         while sender.poll() is None:

@@ -148,6 +148,13 @@ def test_a_vertical_offset_stays_in_the_verdict_until_measured_again():
     assert codes(monitor.judge_pair(pair(textured(2), textured(3), 1))) == set()
 
 
+def test_a_rotation_shows_in_the_spread_though_not_in_the_median():
+    monitor = QualityMonitor()
+    monitor.vertical_offset = VerticalOffset(median_px=1.0, p95_abs_px=7.3, matches=300)
+    verdict = monitor.judge_pair(pair(textured(0), textured(1), 0))
+    assert codes(verdict) == {'vertical_spread'} and verdict.state is State.DEGRADED
+
+
 def test_little_coverage_degrades():
     monitor = QualityMonitor()
     assert monitor.judge_coverage(0.5).state is State.OK

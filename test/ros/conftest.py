@@ -98,6 +98,17 @@ def graph(ros_context: Any) -> Iterator[Graph]:
     graph.close()
 
 
+def end_process(process: subprocess.Popen[str]) -> None:
+    """End a process the polite way first, since a killed one leaves its shared memory behind."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
 @pytest.fixture
 def start(ros_domain: int, project_root: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Return a way to start one of our executables, `start('stereo_player', rate_hz=5.0)`.
@@ -123,6 +134,4 @@ def start(ros_domain: int, project_root: Path) -> Iterator[Callable[..., subproc
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        end_process(process)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -93,6 +94,36 @@ def test_a_machine_without_shared_memory_is_reported(monkeypatch: pytest.MonkeyP
     report = transport.prepare_process()
     assert (report.shm_total_bytes, report.shm_free_bytes) == (None, None)
     assert any('/nowhere' in warning for warning in report.warnings)
+
+
+def segment(folder: Path, name: str, *, mib: int = 134, age_s: float = 60.0) -> Path:
+    """Make a segment and its lock file as Fast DDS does; return the lock file."""
+    with open(folder / name, 'wb') as stream:
+        stream.truncate(mib * MIB)
+    lock = folder / f'{name}_el'
+    lock.touch()
+    os.utime(lock, (time.time() - age_s,) * 2)
+    return lock
+
+
+def test_shared_memory_of_dead_processes_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, 'SHARED_MEMORY', tmp_path)
+    segment(tmp_path, 'fastrtps_dead')
+    segment(tmp_path, 'fastdds_dead')
+    kept = {
+        segment(tmp_path, 'fastrtps_small', mib=1),
+        segment(tmp_path, 'fastrtps_new', age_s=0.0),
+        segment(tmp_path, 'other_program'),
+        segment(tmp_path, 'fastrtps_alive'),
+    }
+    with open(tmp_path / 'fastrtps_alive_el') as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert transport.prepare_process().stale_bytes == 2 * 134 * MIB
+        assert transport.prepare_process().stale_bytes == 0
+    assert set(tmp_path.glob('*_el')) == kept
+    assert len(list(tmp_path.iterdir())) == 2 * len(kept)
 
 
 def test_without_glibc_the_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +270,28 @@ def receive(context: object, count: int) -> tuple[list[int], int]:
     executor.shutdown()
     node.destroy_node()
     return arrived, int(sender.communicate()[0])
+
+
+@pytest.mark.skipif(
+    os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp') != 'rmw_fastrtps_cpp',
+    reason='the profile is for Fast DDS',
+)
+def test_the_memory_of_a_living_process_is_not_freed(ros_context: object) -> None:
+    """The rule for `alive` is the one that Fast DDS really follows."""
+    import rclpy
+
+    node = rclpy.create_node('alive', context=ros_context)
+    mine = [
+        line.split()[-1]
+        for line in Path('/proc/self/maps').read_text().splitlines()
+        if '/dev/shm/fast' in line and Path(line.split()[-1]).stat().st_size >= 128 * MIB
+    ]
+    assert mine
+    for path in mine:
+        os.utime(f'{path}_el', (time.time() - 60,) * 2)
+    transport.remove_stale_segments()
+    assert all(Path(path).exists() for path in mine)
+    node.destroy_node()
 
 
 @pytest.mark.skipif(
