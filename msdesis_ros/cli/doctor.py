@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from msdesis_ros import __version__
-from msdesis_ros.cli import doctor_backends, doctor_checks, doctor_ros
+from msdesis_ros.cli import doctor_backends, doctor_checks, doctor_ros, doctor_transport
 from msdesis_ros.cli.findings import Finding, State, one_line, worst
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.data.images import atomic_write
@@ -55,11 +55,11 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
     installation = find_installation()
     imports = try_imports() if installation.rclpy_path else None
     yield from doctor_ros.ros_findings(installation, imports)
-    shared_memory = doctor_checks.shared_memory_finding(settings)
+    shared_memory = doctor_transport.shared_memory_finding(settings)
     yield shared_memory
-    yield from doctor_checks.settings_findings(settings, environment)
-    yield from doctor_checks.discovery_findings(environment)
-    yield doctor_checks.peers_finding(find_peers())
+    yield from doctor_transport.settings_findings(settings, environment)
+    yield from doctor_transport.discovery_findings(environment)
+    yield doctor_transport.peers_finding(find_peers())
     yield doctor_backends.card_finding()
     yield from doctor_backends.backend_findings()
     if imports is None or imports.failed:
@@ -68,11 +68,12 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
         return
     try:
         probe = probe_transport(seconds=seconds)
-        yield doctor_ros.transport_finding(
+        yield doctor_transport.transport_finding(
             probe, settings, shared_memory_ok=shared_memory.state is State.OK
         )
         if compare:
-            yield doctor_ros.unprepared_finding(probe_transport(seconds=seconds, prepared=False))
+            plain = probe_transport(seconds=seconds, prepared=False)
+            yield doctor_transport.unprepared_finding(plain)
     except MsdesisError as error:
         sentence = f'the self-test could not be made: {one_line(error)}'
         yield Finding('transport', State.FAIL, sentence, 'msdesis doctor   # again')
@@ -81,14 +82,12 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
 def report(findings: Iterable[Finding], console: Console | None = None) -> list[Finding]:
     """Show findings: a table on a terminal, else one line each as they come; returns them."""
     console = console or Console()
-    working = console.status('looking ...') if console.is_terminal else nullcontext()
+    working = console.status('looking; this takes about ten seconds ...') if console.is_terminal else nullcontext()
     shown = []
-    with working as status:
+    with working:
         for finding in findings:
             shown.append(finding)
-            if status is not None:
-                status.update(f'{finding.check} done, looking further ...')
-            else:
+            if not console.is_terminal:
                 _print_plainly(console, finding)
     if console.is_terminal:
         _print_table(console, shown)
@@ -126,7 +125,7 @@ def _print_table(console: Console, findings: list[Finding]) -> None:
     console.print(table)
     for finding in findings:
         if finding.fix:
-            # Unwrapped, so that the command can be copied.
+            # Below the table and unwrapped, so that the command can be copied.
             console.print(
-                Text(f'{finding.check}: ', style='bold') + Text(finding.fix), soft_wrap=True
+                Text(f'fix {finding.check}: ', style='bold') + Text(finding.fix), soft_wrap=True
             )

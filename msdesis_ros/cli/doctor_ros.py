@@ -1,4 +1,4 @@
-"""What the doctor says about ROS: where rclpy comes from, and what the transport carries."""
+"""What the doctor says about ROS: where rclpy comes from, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ from msdesis_ros.cli.findings import Finding, State, ok
 from msdesis_ros.core.errors import FileFormatError
 from msdesis_ros.core.resources import share_dir
 from msdesis_ros.ros.installation import RosImports, RosInstallation
-from msdesis_ros.ros.transport import TransportReport
-from msdesis_ros.ros.transport_probe import RATE_HZ, TransportProbe
 
 # The wheels of ROS 2 Jazzy exist for these.
 WHEEL_PYTHONS = ((3, 11), (3, 13))
 WHEEL_MACHINES = ('x86_64', 'AMD64')
-# Of the images: above the first all is well, below the second the transport is of no use.
-ENOUGH, USELESS = 0.99, 0.90
-IMAGE = '1280x1024 images (3.9 MB)'
-UNPREPARED_CHECK = 'without the settings'
 
 
 def ros_findings(installation: RosInstallation, imports: RosImports | None) -> Iterator[Finding]:
@@ -43,53 +37,6 @@ def ros_findings(installation: RosInstallation, imports: RosImports | None) -> I
     else:
         yield ok('messages', 'every message package of the node can be imported')
     yield ok('RMW', f'the middleware is {imports.rmw}')
-
-
-def transport_finding(
-    probe: TransportProbe, report: TransportReport, *, shared_memory_ok: bool
-) -> Finding:
-    """The verdict on a measurement with the settings of our processes."""
-    check = 'transport'
-    figures = {
-        'sent': probe.sent,
-        'received': probe.received,
-        'rate_hz': probe.rate_hz,
-        'p50_ms': probe.p50_ms,
-        'p95_ms': probe.p95_ms,
-    }
-    if not probe.matched:
-        sentence = 'two processes on this machine did not find each other'
-        return Finding(check, State.FAIL, sentence, _cure_for_discovery(probe.rmw), figures)
-    sentence = describe(probe)
-    if probe.arrived < ENOUGH:
-        state = State.FAIL if probe.arrived < USELESS else State.WARN
-        cure = _cure_for_loss(report, shared_memory_ok=shared_memory_ok)
-        return Finding(check, state, sentence, cure, figures)
-    again = 'msdesis doctor   # again, with less running beside it'
-    if probe.rate_hz < USELESS * RATE_HZ:
-        sentence += f'; the sender kept {probe.rate_hz:.1f} Hz only: the machine is overloaded'
-        return Finding(check, State.WARN, sentence, again, figures)
-    if probe.p95_ms is not None and probe.p95_ms > 1000 / RATE_HZ:
-        sentence += ', longer than one frame'
-        return Finding(check, State.WARN, sentence, again, figures)
-    return Finding(check, State.OK, sentence, figures=figures)
-
-
-def unprepared_finding(probe: TransportProbe) -> Finding:
-    """The same measured between processes without our settings: a camera driver, for instance."""
-    found = describe(probe) if probe.matched else 'the processes did not find each other'
-    sentence = f'between processes that lack the transport settings: {found}'
-    figures = {'sent': probe.sent, 'received': probe.received}
-    figures |= {'p50_ms': probe.p50_ms, 'p95_ms': probe.p95_ms}
-    return ok(UNPREPARED_CHECK, sentence, **figures)
-
-
-def describe(probe: TransportProbe) -> str:
-    """What arrived, and how late."""
-    sentence = f'{probe.received} of {probe.sent} {IMAGE} at {RATE_HZ:.0f} Hz arrived'
-    if probe.p50_ms is not None and probe.p95_ms is not None:
-        sentence += f'; latency p50 {probe.p50_ms:.1f} ms, p95 {probe.p95_ms:.1f} ms'
-    return sentence
 
 
 def _rclpy_source(installation: RosInstallation) -> Finding:
@@ -152,20 +99,3 @@ def _ros_extra() -> str:
     except FileFormatError:
         is_checkout = False
     return "'.[ros]'   # in the checkout" if is_checkout else "'msdesis_ros[ros]'"
-
-
-def _cure_for_discovery(rmw: str) -> str:
-    if 'zenoh' in rmw:
-        return 'ros2 run rmw_zenoh_cpp rmw_zenohd   # Zenoh needs its router'
-    return 'let UDP through on the loopback interface (ports from 7400 on)'
-
-
-def _cure_for_loss(report: TransportReport, *, shared_memory_ok: bool) -> str:
-    if not shared_memory_ok:
-        return 'make room in /dev/shm first, see "shared memory"'
-    if report.profile_is_users:
-        return (
-            'unset FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE '
-            'FASTDDS_BUILTIN_TRANSPORTS   # your own transports lose images of this size'
-        )
-    return 'msdesis doctor   # again, with less running beside it'

@@ -66,8 +66,9 @@ def find_installation(environment: Mapping[str, str] | None = None) -> RosInstal
     if spec is None or spec.origin is None:
         return RosInstallation(None, 'none', distribution, tuple(installed))
     folder = Path(spec.origin).resolve().parent
-    prefixes = [p for p in environment.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
-    if any(Path(p).resolve() in folder.parents for p in (*prefixes, DISTRIBUTIONS)):
+    named = environment.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    prefixes = [DISTRIBUTIONS.resolve(), *(Path(name).resolve() for name in named if name)]
+    if any(prefix in folder.parents for prefix in prefixes):
         source = 'distribution'
     elif _is_wheel(folder):
         source = 'wheels'

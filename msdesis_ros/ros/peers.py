@@ -1,8 +1,8 @@
 """Other processes on this machine that use Fast DDS without the transport settings.
 
-Fast DDS keeps a lock file open for the shared-memory segment of its participant, named like it:
-the process that holds `fastrtps_<id>_el` owns `fastrtps_<id>`. The default segment of 512 KB cannot
-hold one image, so its owner loses most of them; see `transport`.
+Fast DDS keeps a lock file open for the shared-memory segment of its participant: the process that
+holds `fastrtps_<id>_el` owns `fastrtps_<id>`. The default segment of 512 KB cannot hold one image,
+so its owner loses most of them; see `transport`.
 """
 
 from __future__ import annotations

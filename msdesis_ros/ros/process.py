@@ -37,11 +37,12 @@ def run(
     """Spin the node until SIGINT, SIGTERM or its own end; returns the exit code of the process.
 
     `node_factory(transport_warnings=...)` makes the node; the warnings are sentences about the
-    transport, already logged. A node ends itself by setting its attribute `exit_code` (None while
-    it runs) in a callback. It lets go of everything in `destroy_node()`. After a signal that has
-    to be done within `stop_within_s`, or the process leaves without it; a second signal ends it
-    at once. MsdesisError becomes one sentence on the log and exit code 1, wrong use 2. Must be
-    called from the main thread; args: the command line without the program's name.
+    transport, which are logged here as well. A node ends itself by setting its attribute
+    `exit_code` (None while it runs) in a callback. It lets go of everything in `destroy_node()`.
+    After a signal that has to be done within `stop_within_s`, or the process leaves without it; a
+    second signal ends it at once. MsdesisError becomes one sentence on the log and exit code 1,
+    wrong use 2. Must be called from the main thread; args: the command line without the program's
+    name.
     """
     report = prepare_process()
     logger = get_logger(os.path.basename(sys.argv[0]) or 'msdesis_ros')

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.ros.domain import private_domain_id
@@ -118,7 +119,7 @@ def run_bounded(command: Sequence[str], environment: Mapping[str, str], *, limit
     return output
 
 
-def last_json(output: str) -> dict:
+def last_json(output: str) -> dict[str, Any]:
     """The last line that is a JSON object; a middleware may print lines of its own."""
     for line in reversed(output.splitlines()):
         if line.startswith('{'):
@@ -132,9 +133,10 @@ def _end_group(process: subprocess.Popen[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         # Its session is its own, so the group holds nothing else.
         limit = time.monotonic() + TERMINATE_WITHIN_S
-        while _signal_group(process, number) and time.monotonic() < limit:
-            number = 0
+        left = _signal_group(process, number)
+        while left and time.monotonic() < limit:
             time.sleep(0.02)
+            left = _signal_group(process, 0)
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()

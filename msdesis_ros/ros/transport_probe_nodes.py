@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def receive(seconds: float, *, prepared: bool) -> dict:
+def receive(seconds: float, *, prepared: bool) -> dict[str, Any]:
     """Start the sender and take its images until it ends: the fields of a TransportProbe."""
     node = rclpy.create_node('msdesis_transport_probe_receiver')
     executor = SingleThreadedExecutor()
@@ -72,7 +73,9 @@ def receive(seconds: float, *, prepared: bool) -> dict:
             executor.spin_once(timeout_sec=0.1)
         lines = sender.communicate()[0].splitlines()
     if sender.returncode != 0 or not lines:
-        raise SystemExit(f'the sender ended with code {sender.returncode}')
+        # The sender's own last words are the reason, where it had any.
+        ended = f'the sender was ended by signal {-sender.returncode}'
+        raise SystemExit(ended if sender.returncode < 0 else 1)
     sent = json.loads(lines[-1])
     limit = time.monotonic() + DRAIN_S
     while len(latencies_ms) < sent['sent'] and time.monotonic() < limit:
@@ -89,7 +92,7 @@ def receive(seconds: float, *, prepared: bool) -> dict:
     }
 
 
-def send(seconds: float, *, prepared: bool) -> dict:
+def send(seconds: float, *, prepared: bool) -> dict[str, Any]:
     """Wait for the receiver, then publish at RATE_HZ for `seconds`; frame_id is the number."""
     del prepared  # done by main
     node = rclpy.create_node('msdesis_transport_probe_sender')

@@ -23,6 +23,8 @@ from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
 
 # A backend may be in the middle of a frame when the node is stopped; SIGINT must end it in 2 s.
 STOP_TIMEOUT_S = 1.5
+# The first frames of a stream are the slowest: the measurement does not compete with them.
+FIRST_ALIGNMENT_S = 1.0
 
 
 class PerceptionWorker:
@@ -53,7 +55,7 @@ class PerceptionWorker:
         self.last_verdict: Verdict | None = None
         self._slot: LatestSlot[Job | StereoRig] = LatestSlot()
         self._forget = threading.Event()
-        self._alignment_due_s = 0.0
+        self._alignment_due_s: float | None = None
         self._alignment_thread: threading.Thread | None = None
         self._thread = threading.Thread(target=self._loop, name='perception', daemon=True)
 
@@ -172,6 +174,8 @@ class PerceptionWorker:
 
     def _measure_alignment_when_due(self, result: PerceptionResult) -> None:
         now_s = time.monotonic()
+        if self._alignment_due_s is None:
+            self._alignment_due_s = now_s + FIRST_ALIGNMENT_S
         busy = self._alignment_thread is not None and self._alignment_thread.is_alive()
         if self.alignment_period_s <= 0 or busy or now_s < self._alignment_due_s:
             return

@@ -1,0 +1,45 @@
+"""From the name of a network family to a network. Needs PyTorch only once one is created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.msdesis.config import MsdesisConfig
+from msdesis_ros.nets.torch_extra import require_torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def create_network(family: str, **options: Any) -> nn.Module:
+    """Create a network of `family` with fresh random weights, in train mode, on the CPU.
+
+    `options` are the fields of the family's config, e.g. `create_network('msdesis',
+    encoder='light')` (see MsdesisConfig). Raises UsageError for an unknown family, an unknown,
+    missing or wrong option, MissingExtraError where PyTorch is not installed.
+    """
+    if family not in FAMILIES:
+        raise UsageError(f'no network family is called {family!r}; known: {", ".join(FAMILIES)}')
+    kind, build = FAMILIES[family]
+    known = [field.name for field in fields(kind)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f'{family} has no option {", ".join(unknown)}; its options: {", ".join(known)}'
+        )
+    return build(kind(**options))
+
+
+def _msdesis(config: MsdesisConfig) -> nn.Module:
+    require_torch(what='a network')
+    from msdesis_ros.nets.msdesis.model import Msdesis
+
+    return Msdesis(config)
+
+
+FAMILIES: dict[str, tuple[type[MsdesisConfig], Callable[[MsdesisConfig], nn.Module]]] = {
+    'msdesis': (MsdesisConfig, _msdesis),
+}
