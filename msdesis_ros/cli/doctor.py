@@ -82,7 +82,11 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
 def report(findings: Iterable[Finding], console: Console | None = None) -> list[Finding]:
     """Show findings: a table on a terminal, else one line each as they come; returns them."""
     console = console or Console()
-    working = console.status('looking; this takes about ten seconds ...') if console.is_terminal else nullcontext()
+    working = (
+        console.status('looking; this takes about ten seconds ...')
+        if console.is_terminal
+        else nullcontext()
+    )
     shown = []
     with working:
         for finding in findings:

@@ -44,7 +44,10 @@ def shared_memory_finding(report: TransportReport) -> Finding:
             check, State.FAIL, sentence, f'sudo mount -t tmpfs -o size=1g tmpfs {SHARED_MEMORY}'
         )
     sentence = f'{SHARED_MEMORY} has {free // MIB} of {total // MIB} MiB free'
-    figures = {'total_bytes': total, 'free_bytes': free}
+    if report.stale_bytes:
+        freed = f'{report.stale_bytes // MIB} MiB that killed processes had left were freed'
+        sentence += f' ({freed})'
+    figures = {'total_bytes': total, 'free_bytes': free, 'stale_bytes': report.stale_bytes}
     needed = USUAL_PROCESSES * SEGMENT_BYTES
     if total >= needed and free >= needed:
         return Finding(check, State.OK, sentence, figures=figures)
@@ -54,7 +57,7 @@ def shared_memory_finding(report: TransportReport) -> Finding:
         'many are lost'
     )
     if total >= needed:
-        cure = f'rm {SHARED_MEMORY}/fastrtps_*   # while no ROS process runs'
+        cure = f'ls -lhS {SHARED_MEMORY}   # shows what fills it: end its owner, or remove it'
     # A profile of the user's may do without shared memory, which the self-test then shows.
     enough_for_one = free >= SEGMENT_BYTES or report.profile_is_users
     return Finding(check, State.WARN if enough_for_one else State.FAIL, sentence, cure, figures)

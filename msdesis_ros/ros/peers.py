@@ -43,7 +43,8 @@ def find_peers(proc: Path = PROC) -> list[Peer]:
             continue
         sizes = _segment_sizes(folder)
         command = _command(folder)
-        if sizes and DAEMON not in command:
+        # Nothing but 0: a segment that is only just being made.
+        if any(sizes) and DAEMON not in command:
             peers.append(Peer(int(folder.name), command, max(sizes)))
     return sorted(peers, key=lambda peer: peer.pid)
 
