@@ -60,6 +60,10 @@ ROS = [
     'ros-jazzy-visualization-msgs',
 ]
 
+# For the modules in msdesis_ros/nets alone; the node runs networks as ONNX files without it. The
+# usual wheel of torch for Linux brings CUDA with it, several gigabytes.
+TORCH = ['torch>=2.2']
+
 DEV = [
     'pytest>=8',
     'pytest-timeout>=2.3',
@@ -103,7 +107,7 @@ setup(
         (f'lib/{NAME}', [f'scripts/{node}' for node in NODES]),
     ],
     install_requires=REQUIREMENTS,
-    extras_require={'ros': ROS, 'dev': DEV},
+    extras_require={'ros': ROS, 'torch': TORCH, 'dev': DEV},
     entry_points={
         'console_scripts': [
             'msdesis = msdesis_ros.cli.app:main',

@@ -66,6 +66,7 @@ def test_the_rooms_import_downwards_only(project_root):
         ('ros', 'msdesis_ros.nets'),
         ('core', 'yaml'),
         ('runtime', 'rclpy'),
+        ('ros', 'torch'),
     ],
 )
 def test_the_import_rules_find_a_planted_arrow(project_root, tmp_path, room, forbidden):

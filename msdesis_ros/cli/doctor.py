@@ -51,6 +51,7 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
     settings = prepare_process()
     yield from doctor_checks.system_findings()
     yield from doctor_checks.requirement_findings()
+    yield doctor_checks.torch_finding()
     yield doctor_checks.other_engines_finding()
     installation = find_installation()
     imports = try_imports() if installation.rclpy_path else None

@@ -29,7 +29,7 @@ REQUIREMENTS = {
 }
 OLDEST_PYTHON = (3, 10)
 # Inference programs that later backends may use; nothing of this version does.
-OTHER_ENGINES = ('torch', 'openvino', 'tensorrt')
+OTHER_ENGINES = ('openvino', 'tensorrt')
 
 
 def system_findings() -> Iterator[Finding]:
@@ -85,6 +85,19 @@ def requirement_findings(requirements: Mapping[str, str] = REQUIREMENTS) -> Iter
             yield ok(name, f'{name} {version or "of unknown version"}')
 
 
+def torch_finding() -> Finding:
+    """PyTorch, which the networks as Python modules need and the node does not."""
+    if importlib.util.find_spec('torch') is not None:
+        return ok(
+            'torch', f'torch {_metadata_version("torch")}, for the networks in msdesis_ros.nets'
+        )
+    return ok(
+        'torch',
+        'torch is not installed; the networks in msdesis_ros.nets need it, the node does not: '
+        + install_command('torch'),
+    )
+
+
 def other_engines_finding(modules: Sequence[str] = OTHER_ENGINES) -> Finding:
     """Inference programs nobody needs yet, named so that nobody looks for a backend of theirs."""
     found = []
@@ -92,6 +105,18 @@ def other_engines_finding(modules: Sequence[str] = OTHER_ENGINES) -> Finding:
         there = importlib.util.find_spec(module) is not None
         found.append(f'{module} {_metadata_version(module) if there else "not installed"}')
     return ok('other engines', f'{", ".join(found)}; no backend of this version uses them')
+
+
+def install_command(extra: str, *options: str) -> str:
+    """The command that adds one of the extras of setup.py to this Python."""
+    try:
+        is_checkout = (share_dir() / 'setup.py').is_file()
+    except FileFormatError:
+        is_checkout = False
+    words = ['pip', 'install', *options]
+    if is_checkout:
+        return ' '.join([*words, f"'.[{extra}]'", '  # in the checkout'])
+    return ' '.join([*words, f"'msdesis_ros[{extra}]'"])
 
 
 def satisfies(version: str, requirement: str) -> bool:

@@ -6,9 +6,8 @@ import platform
 import sys
 from collections.abc import Iterator
 
+from msdesis_ros.cli.doctor_checks import install_command
 from msdesis_ros.cli.findings import Finding, State, ok
-from msdesis_ros.core.errors import FileFormatError
-from msdesis_ros.core.resources import share_dir
 from msdesis_ros.ros.installation import RosImports, RosInstallation
 
 # The wheels of ROS 2 Jazzy exist for these.
@@ -62,7 +61,7 @@ def _broken_rclpy(installation: RosInstallation, error: str) -> Finding:
     version = '.'.join(map(str, sys.version_info[:2]))
     sentence = f'rclpy ({installation.rclpy_path}) cannot be imported by Python {version}: {error}'
     if installation.source == 'wheels':
-        cure = f'pip install --force-reinstall {_ros_extra()}'
+        cure = install_command('ros', '--force-reinstall')
     elif installation.distribution:
         cure = '/usr/bin/python3 -m venv --system-site-packages .venv   # the Python of ROS'
     else:
@@ -77,7 +76,7 @@ def _command_for_ros(installation: RosInstallation) -> str:
         return f'source /opt/ros/{installation.installed[-1]}/setup.bash'
     first, last = WHEEL_PYTHONS
     if first <= sys.version_info[:2] <= last and platform.machine() in WHEEL_MACHINES:
-        return f'pip install {_ros_extra()}'
+        return install_command('ros')
     versions = f'{first[0]}.{first[1]} to {last[0]}.{last[1]}'
     return (
         f'install a ROS 2 distribution and source it   # the wheels need Python {versions} '
@@ -87,15 +86,7 @@ def _command_for_ros(installation: RosInstallation) -> str:
 
 def _command_for_messages(installation: RosInstallation, missing: list[str]) -> str:
     if installation.source == 'wheels' or not installation.distribution:
-        return f'pip install {_ros_extra()}'
+        return install_command('ros')
     names = ' '.join(name.replace('_', '-') for name in missing)
     prefix = f'ros-{installation.distribution}-'
     return 'sudo apt install ' + ' '.join(prefix + name for name in names.split())
-
-
-def _ros_extra() -> str:
-    try:
-        is_checkout = (share_dir() / 'setup.py').is_file()
-    except FileFormatError:
-        is_checkout = False
-    return "'.[ros]'   # in the checkout" if is_checkout else "'msdesis_ros[ros]'"

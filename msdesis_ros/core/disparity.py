@@ -60,8 +60,9 @@ class MatchDomain:
         # of disparities that lead into it, and two comparisons a pixel decide.
         runs = np.array([_longest_run(row) for row in right_valid], dtype=np.float32)
         shape = (height, width)
-        self._largest = np.array(np.broadcast_to(columns - runs[:, :1], shape))
-        self._smallest = np.array(np.broadcast_to(columns - runs[:, 1:], shape))
+        # In the order of the pictures: np.array would keep that of the broadcast, 20 times slower.
+        self._largest = np.array(np.broadcast_to(columns - runs[:, :1], shape), order='C')
+        self._smallest = np.array(np.broadcast_to(columns - runs[:, 1:], shape), order='C')
         # Zero means infinitely far, which no match can tell from behind.
         np.maximum(self._smallest, np.finfo(np.float32).tiny, out=self._smallest)
         if left_valid is not None:

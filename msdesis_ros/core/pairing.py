@@ -236,16 +236,27 @@ class StampPairer(Generic[T]):
             return None
         own.accept(stamp_ns)
         self._limit_ns = self._allowed_skew_ns()
-        nearest = other.nearest(stamp_ns)
-        if nearest is not None:
-            skew_ns = abs(other.stamps[nearest] - stamp_ns)
-            if skew_ns <= self._limit_ns:
-                own.leave_behind(stamp_ns)
-                self._count_pair(skew_ns, now_ns)
-                return other.take(nearest)
-            if self._nearest_miss_ns is None or skew_ns < self._nearest_miss_ns:
-                self._nearest_miss_ns = skew_ns
+        partner = self._partner(own, other, stamp_ns)
+        if partner is not None:
+            own.leave_behind(stamp_ns)
+            self._count_pair(abs(other.stamps[partner] - stamp_ns), now_ns)
+            return other.take(partner)
         own.wait(stamp_ns, item, self._queue_size)
+        return None
+
+    def _partner(self, own: StampStream[T], other: StampStream[T], stamp_ns: int) -> int | None:
+        """Index of the item waiting in `other` for the new one of `own`; None: none near enough.
+
+        The one decision that another pairer may take in its own way; all else stays as it is.
+        """
+        nearest = other.nearest(stamp_ns)
+        if nearest is None:
+            return None
+        skew_ns = abs(other.stamps[nearest] - stamp_ns)
+        if skew_ns <= self._limit_ns:
+            return nearest
+        if self._nearest_miss_ns is None or skew_ns < self._nearest_miss_ns:
+            self._nearest_miss_ns = skew_ns
         return None
 
     def _allowed_skew_ns(self) -> int:

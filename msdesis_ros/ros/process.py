@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from msdesis_ros.ros.transport import prepare_process
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 STOP_WITHIN_S = 2.0
+# A further signal within this time is the same wish, come by another way.
+ECHO_S = 0.3
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What a wrong command line raises: arguments, then parameter types and ranges.
 _USAGE_ERRORS = (UsageError, ParameterException, rclpy_implementation.UnknownROSArgsError)
@@ -40,7 +43,7 @@ def run(
     transport, which are logged here as well. A node ends itself by setting its attribute
     `exit_code` (None while it runs) in a callback. It lets go of everything in `destroy_node()`.
     After a signal that has to be done within `stop_within_s`, or the process leaves without it; a
-    second signal ends it at once. MsdesisError becomes one sentence on the log and exit code 1,
+    second signal that is no echo of the first ends it at once. MsdesisError becomes one sentence on the log and exit code 1,
     wrong use 2. Must be called from the main thread; args: the command line without the program's
     name.
     """
@@ -135,7 +138,8 @@ class _StopOnSignal:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
-            signal.signal(number, handler)
+            # Once told to stop, the process is leaving: an echo must not end it uncleanly.
+            signal.signal(number, signal.SIG_IGN if self.requested else handler)
         signal.set_wakeup_fd(self._old_fd)
         os.close(self._write)
         self._watcher.join()
@@ -147,10 +151,16 @@ class _StopOnSignal:
             return
         self.requested = True
         self.wake()
-        if self._next_signal(self._stop_within_s):
-            sys.stderr.write('a second signal, or no end in time: leaving without cleaning up\n')
-            sys.stderr.flush()
-            os._exit(EXIT_FAILED)
+        began_s = time.monotonic()
+        waited_s = 0.0
+        # `ros2 launch` signals children that the terminal, or its own caller, has signalled too.
+        while waited_s <= ECHO_S:
+            if not self._next_signal(max(0.0, self._stop_within_s - waited_s)):
+                return
+            waited_s = time.monotonic() - began_s
+        sys.stderr.write('a second signal, or no end in time: leaving without cleaning up\n')
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)
 
     def _next_signal(self, timeout_s: float | None) -> bool:
         """Whether a signal came or the time is over; False at the end of the pipe."""

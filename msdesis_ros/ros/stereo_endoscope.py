@@ -204,7 +204,9 @@ class StereoEndoscope(LifecycleNode):
         self._backend = self._pipeline = self._chosen = None
 
     def _on_rig(self, rig: StereoRig | None, problem: str) -> None:
-        self._note('calibration', problem)
+        if self._inputs is None or not self._inputs.tracker.awaits_first:
+            # One eye speaks before the other: that is a state only when it lasts, see _tick.
+            self._note('calibration', problem)
         if rig is None or self._worker is None or self._static_frame is None:
             return
         override = self._chosen.frame_id if self._chosen else ''
@@ -265,6 +267,7 @@ class StereoEndoscope(LifecycleNode):
             self._apply_parameters([])
             if self._inputs is not None:
                 self._inputs.tick()
+                self._note('calibration', self._inputs.tracker.problem)
                 self._note('input', self._inputs.silence(MISSING_AFTER_S))
             self._publish_diagnostics()
         except Exception as failure:

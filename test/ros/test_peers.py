@@ -17,7 +17,7 @@ if sys.argv[1] == 'prepared':
     prepare_process()
 import rclpy
 rclpy.init()
-rclpy.create_node('peer')
+node = rclpy.create_node('peer')
 print('ready', flush=True)
 sys.stdin.read()
 """

@@ -106,7 +106,8 @@ def test_a_signal_ends_a_waiting_node_cleanly(
     process.send_signal(number)
     code, output = end(process)
     assert time.monotonic() - began < 2
-    assert (code, output.split()) == (0, ['destroyed', 'True'])
+    # The log may hold a line on shared memory that other processes left behind.
+    assert (code, output.split()[-2:]) == (0, ['destroyed', 'True'])
 
 
 @pytest.mark.parametrize('script', ['busy', 'locked'])
@@ -128,11 +129,23 @@ def test_a_second_signal_ends_it_at_once(start_program: Start) -> None:
     time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     code, _ = end(process)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 1.2
     assert code == 1
+
+
+def test_an_echo_of_the_signal_does_not_disturb_the_clean_end(start_program: Start) -> None:
+    process = start_program('wait')
+    wait_until_up(process)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    code, output = end(process)
+    assert code == 0
+    assert 'destroyed' in output and 'leaving without' not in output
 
 
 def test_a_node_ends_itself_with_its_exit_code(start_program: Start) -> None:

@@ -1,4 +1,4 @@
-"""What turns a cost volume into a disparity, and what takes a disparity to the next finer level."""
+"""What turns costs into a disparity, and what takes a disparity to the next finer level."""
 
 from __future__ import annotations
 

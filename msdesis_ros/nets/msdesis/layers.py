@@ -14,7 +14,7 @@ def leaky() -> nn.LeakyReLU:
 
 
 def conv3x3(channels_in: int, channels_out: int, *, stride: int = 1) -> nn.Conv2d:
-    """3 x 3 convolution that keeps the size (times 1 / `stride`); no bias, a batch-norm follows."""
+    """3 x 3 convolution, padded, without bias because a batch-norm follows."""
     return nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
 
 

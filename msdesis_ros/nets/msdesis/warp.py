@@ -20,11 +20,12 @@ def warp(right: Tensor, disparity_px: Tensor) -> Tensor:
     network was trained with this, so its weights need it.
     """
     height, width = right.shape[-2:]
-    column = torch.arange(width, dtype=disparity_px.dtype, device=disparity_px.device)
-    row = torch.arange(height, dtype=disparity_px.dtype, device=disparity_px.device)
-    x = 2.0 * (column - disparity_px[:, 0]) / max(width - 1, 1) - 1.0
-    y = (2.0 * row / max(height - 1, 1) - 1.0)[:, None].expand_as(x)
-    grid = torch.stack((x, y), dim=-1)
+    like = {'dtype': disparity_px.dtype, 'device': disparity_px.device}
+    step_x, step_y = 2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)
+    corner_x = torch.arange(width, **like).view(1, 1, width, 1) * step_x - 1.0
+    corner_y = torch.arange(height, **like).view(1, height, 1, 1) * step_y - 1.0
+    x = corner_x - disparity_px.permute(0, 2, 3, 1) * step_x
+    grid = torch.cat((x, corner_y.expand_as(x)), dim=-1)
     return functional.grid_sample(
         right, grid, mode='bilinear', padding_mode='zeros', align_corners=False
     )
