@@ -88,18 +88,19 @@ class QualityMonitor:
     def __init__(self, limits: QualityLimits | None = None) -> None:
         self.limits = limits or QualityLimits()
         self.vertical_offset: VerticalOffset | None = None
-        self._last: RawPair | None = None
+        self._last: dict[str, tuple[np.ndarray, int]] = {}
         self._frozen_since_ns: dict[str, int] = {}
 
     def judge_pair(self, pair: RawPair) -> Verdict:
         """What can be said from the pictures alone, before any matching."""
-        reasons: list[Reason] = []
-        for name, picture in (('left', pair.left), ('right', pair.right)):
-            reasons += judge_picture(picture, name=name, limits=self.limits)
-            reasons += self._judge_freeze(name, picture, pair.stamp_ns)
-        self._last = pair
+        pictures = {'left': pair.left, 'right': pair.right}
+        reasons = self._judge_pictures(pictures, pair.stamp_ns)
         reasons += alignment_reasons(self.vertical_offset, self.limits)
         return Verdict(tuple(reasons))
+
+    def judge_left(self, left: np.ndarray, stamp_ns: int) -> Verdict:
+        """What can be said from the left picture alone, for what needs one eye only."""
+        return Verdict(tuple(self._judge_pictures({'left': left}, stamp_ns)))
 
     def judge_coverage(self, coverage: float) -> Verdict:
         """What the matching itself says: `coverage` is the share of answered pixels, 0 to 1."""
@@ -119,20 +120,24 @@ class QualityMonitor:
 
     def reset(self) -> None:
         """Forget the stream (time went backwards, the camera was restarted)."""
-        self._last = None
+        self._last.clear()
         self._frozen_since_ns.clear()
         self.vertical_offset = None
 
+    def _judge_pictures(self, pictures: dict[str, np.ndarray], stamp_ns: int) -> list[Reason]:
+        reasons: list[Reason] = []
+        for name, picture in pictures.items():
+            reasons += judge_picture(picture, name=name, limits=self.limits)
+            reasons += self._judge_freeze(name, picture, stamp_ns)
+            self._last[name] = (picture, stamp_ns)
+        return reasons
+
     def _judge_freeze(self, name: str, picture: np.ndarray, stamp_ns: int) -> list[Reason]:
-        last = self._last
-        if (
-            last is None
-            or stamp_ns == last.stamp_ns
-            or not _same_picture(picture, getattr(last, name))
-        ):
+        last, last_ns = self._last.get(name, (None, stamp_ns))
+        if last is None or stamp_ns == last_ns or not _same_picture(picture, last):
             self._frozen_since_ns.pop(name, None)
             return []
-        since_ns = self._frozen_since_ns.setdefault(name, last.stamp_ns)
+        since_ns = self._frozen_since_ns.setdefault(name, last_ns)
         age_s = (stamp_ns - since_ns) / 1e9
         limit = self.limits.frozen_timeout_s
         state = State.INVALID if 0 < limit <= age_s else State.DEGRADED

@@ -45,6 +45,8 @@ def declare_all(node: Node, specs: Mapping[str, Spec]) -> dict[str, Any]:
 
 def reason_against(name: str, value: Any, spec: Spec) -> str:
     """Why a value is not allowed, or an empty string."""
+    if isinstance(spec.default, list) and spec.low is not None:
+        return _reason_against_list(name, value, spec)
     if spec.choices and value not in spec.choices:
         return f'parameter {name} is {value!r}; choose one of {_listing(spec.choices)}'
     if spec.low is None or spec.high is None:
@@ -54,12 +56,24 @@ def reason_against(name: str, value: Any, spec: Spec) -> str:
     return ''
 
 
+def _reason_against_list(name: str, value: Any, spec: Spec) -> str:
+    """The same for a list of as many numbers as the default has, each in the range."""
+    count = len(spec.default)
+    good = len(value) == count and all(spec.low <= number <= spec.high for number in value)
+    if good:
+        return ''
+    return (
+        f'parameter {name} is {list(value)}; it must be {count} numbers, each in '
+        f'{spec.low:g} .. {spec.high:g}'
+    )
+
+
 def descriptor(spec: Spec) -> ParameterDescriptor:
     """The descriptor that `ros2 param describe` shows."""
     made = ParameterDescriptor(description=spec.description)
     if spec.choices:
         made.additional_constraints = f'one of: {_listing(spec.choices)}'
-    if spec.low is None or spec.high is None:
+    if spec.low is None or spec.high is None or isinstance(spec.default, list):
         return made
     if isinstance(spec.default, int):
         limits = IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=0)

@@ -25,6 +25,7 @@ from msdesis_ros.ros.qos import (
     latched_camera_info_qos,
     subscription_events,
 )
+from msdesis_ros.ros.sync import make_pairer
 
 SIDES = ('left', 'right')
 
@@ -60,7 +61,8 @@ class StereoInputs:
         self._on_job, self._on_rig, self._on_time_reset = on_job, on_rig, on_time_reset
         skew_ns = round(parameters.max_skew_ms * 1e6)
         self.tracker = RigTracker(rectified=parameters.rectified, stamp_tolerance_ns=skew_ns)
-        self.pairer: StampPairer[Image] = StampPairer(
+        self.pairer: StampPairer[Image] = make_pairer(
+            parameters.sync,
             max_skew_ns=skew_ns,
             queue_size=parameters.queue_size,
             start_ns=time.monotonic_ns(),

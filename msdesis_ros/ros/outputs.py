@@ -12,9 +12,10 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from msdesis_ros.core.overlay import overlay_picture
 from msdesis_ros.core.prediction import Prediction
 from msdesis_ros.core.rig import StereoGeometry
-from msdesis_ros.core.surface import SurfaceBuilder
+from msdesis_ros.core.surface import TOOL_CYAN, SurfaceBuilder
 from msdesis_ros.ros.message_buffers import (
     MessageBuffer,
     cloud_buffer,
@@ -35,10 +36,23 @@ TOPICS: dict[str, type] = {
     'depth': Image,
     'camera_info': CameraInfo,
     'points': PointCloud2,
+    'instrument_mask': Image,
     'uncertainty': Image,
     'left/image_rect': Image,
+    'overlay': Image,
     'status': DiagnosticArray,
 }
+
+
+# What a topic needs of the model; without it the topic is not advertised.
+NEEDED_HEADS = {
+    'disparity': 'disparity',
+    'depth': 'disparity',
+    'points': 'disparity',
+    'instrument_mask': 'instrument_mask',
+    'uncertainty': 'uncertainty',
+}
+ENCODINGS = {'left/image_rect': 'rgb8', 'overlay': 'rgb8', 'instrument_mask': 'mono8'}
 
 
 class StereoOutputs:
@@ -54,7 +68,7 @@ class StereoOutputs:
                 kind, topic, output_qos(), qos_overriding_options=output_qos_overrides()
             )
             for topic, kind in TOPICS.items()
-            if topic != 'uncertainty' or 'uncertainty' in heads
+            if NEEDED_HEADS.get(topic) is None or NEEDED_HEADS[topic] in heads
         }
         self._buffers: dict[str, MessageBuffer] = {}
         self._surface: tuple[tuple[StereoGeometry, int], SurfaceBuilder] | None = None
@@ -63,11 +77,14 @@ class StereoOutputs:
             'depth': self._depth,
             'camera_info': self._camera_info,
             'points': self._points,
+            'instrument_mask': self._instrument_mask,
             'uncertainty': self._uncertainty,
             'left/image_rect': self._image_rect,
+            'overlay': self._overlay,
         }
         self.point_stride = 1
         self.disparity_invalid = 'min_minus_one'
+        self.tool_colour = TOOL_CYAN
 
     def destroy(self) -> None:
         """Take the topics off the graph."""
@@ -90,6 +107,8 @@ class StereoOutputs:
             publisher = self._publishers.get(topic)
             if publisher is None or publisher.get_subscription_count() == 0:
                 continue
+            if prediction.depth_m is None and NEEDED_HEADS.get(topic) == 'disparity':
+                continue  # made of one eye
             with timer.stage(f'publish {topic}'):
                 publisher.publish(make(prediction, header))
             sent.append(topic)
@@ -106,7 +125,7 @@ class StereoOutputs:
         depth = np.full((height, width), np.nan, np.float32)
         self._buffer('disparity', (height, width)).pixels.fill(0)
         self._buffer('depth', (height, width)).pixels.fill(0)
-        self._pack(depth, np.zeros((height, width, 3), np.uint8), geometry)
+        self._pack(depth, np.zeros((height, width, 3), np.uint8), None, geometry)
 
     def _disparity(self, prediction: Prediction, header: Header) -> DisparityImage:
         return disparity_message(
@@ -126,6 +145,22 @@ class StereoOutputs:
         assert prediction.depth_m is not None  # the node has a rig for every pair
         return self._filled('depth', prediction.depth_m, header)
 
+    def _instrument_mask(self, prediction: Prediction, header: Header) -> Image:
+        assert prediction.instrument_mask is not None
+        buffer = self._buffer('instrument_mask', prediction.instrument_mask.shape)
+        np.multiply(prediction.instrument_mask, np.uint8(255), out=buffer.pixels)
+        return buffer.stamped(header)
+
+    def _overlay(self, prediction: Prediction, header: Header) -> Image:
+        picture = overlay_picture(
+            prediction.left_rect,
+            prediction.disparity_px,
+            prediction.valid,
+            instrument_mask=prediction.instrument_mask,
+            tool_colour=self.tool_colour,
+        )
+        return self._filled('overlay', picture, header)
+
     def _uncertainty(self, prediction: Prediction, header: Header) -> Image:
         assert prediction.uncertainty_px is not None
         return self._filled('uncertainty', prediction.uncertainty_px, header)
@@ -139,11 +174,20 @@ class StereoOutputs:
 
     def _points(self, prediction: Prediction, header: Header) -> PointCloud2:
         assert prediction.depth_m is not None and prediction.geometry is not None
-        buffer = self._pack(prediction.depth_m, prediction.left_rect, prediction.geometry)
+        buffer = self._pack(
+            prediction.depth_m,
+            prediction.left_rect,
+            prediction.instrument_mask,
+            prediction.geometry,
+        )
         return buffer.stamped(header)
 
     def _pack(
-        self, depth_m: np.ndarray, colour: np.ndarray, geometry: StereoGeometry
+        self,
+        depth_m: np.ndarray,
+        colour: np.ndarray,
+        instrument_mask: np.ndarray | None,
+        geometry: StereoGeometry,
     ) -> MessageBuffer:
         key = (geometry, self.point_stride)
         if self._surface is None or self._surface[0] != key:
@@ -151,7 +195,13 @@ class StereoOutputs:
         builder = self._surface[1]
         width, height = builder.cloud_size
         buffer = self._buffer('points', (height, width))
-        builder.pack(depth_m, colour, out=buffer.pixels)
+        builder.pack(
+            depth_m,
+            colour,
+            instrument_mask=instrument_mask,
+            tool_colour=self.tool_colour,
+            out=buffer.pixels,
+        )
         return buffer
 
     def _filled(self, topic: str, values: np.ndarray, header: Header) -> Image:
@@ -169,7 +219,7 @@ class StereoOutputs:
             elif topic == 'disparity':
                 buffer = disparity_buffer(height=height, width=width)
             else:
-                encoding = 'rgb8' if topic == 'left/image_rect' else '32FC1'
+                encoding = ENCODINGS.get(topic, '32FC1')
                 buffer = image_buffer(height=height, width=width, encoding=encoding)
             self._buffers[topic] = buffer
         return buffer

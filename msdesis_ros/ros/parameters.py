@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.ros.declared import Spec, declare_all, reason_against
+from msdesis_ros.ros.sync import SYNC
 
 SPECS: dict[str, Spec] = {
     'model': Spec('opencv_sgbm', 'Model card to run (see: msdesis models list).'),
@@ -27,7 +28,7 @@ SPECS: dict[str, Spec] = {
     ),
     'max_skew_ms': Spec(10.0, 'Largest difference of left and right stamp, ms.', 0.0, 1000.0),
     'queue_size': Spec(10, 'Pictures of one side that may wait for their partner.', 2, 100),
-    'sync': Spec('builtin', 'How pictures are paired by stamp.', choices=('builtin',)),
+    'sync': Spec('builtin', 'What pairs the pictures by stamp.', choices=SYNC),
     'image_transport': Spec('raw', 'Transport of the input pictures.', choices=('raw',)),
     'reliability': Spec(
         'best_effort',
@@ -42,6 +43,13 @@ SPECS: dict[str, Spec] = {
         live=True,
     ),
     'point_stride': Spec(1, 'Keep every n-th row and column of the cloud.', 1, 64, live=True),
+    'tool_color': Spec(
+        [0, 255, 255],
+        'Red, green and blue that instruments are tinted with in points and overlay.',
+        0,
+        255,
+        live=True,
+    ),
     'frozen_timeout_s': Spec(
         2.0,
         'A picture that has not changed for so long makes the pair INVALID; 0 = DEGRADED only.',
@@ -81,6 +89,7 @@ class NodeParameters:
     frame_id: str
     disparity_invalid: str
     point_stride: int
+    tool_color: tuple[int, int, int]
     frozen_timeout_s: float
     alignment_period_s: float
     max_backend_failures: int

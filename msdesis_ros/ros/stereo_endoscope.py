@@ -27,6 +27,7 @@ from msdesis_ros.ros.messages import diagnostic_array, make_header
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.process import run
 from msdesis_ros.ros.rectified_frame import StaticFrame, result_frame_id
+from msdesis_ros.ros.sync import require_sync
 from msdesis_ros.ros.worker import PerceptionWorker
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.factory import create_backend
@@ -99,6 +100,7 @@ class StereoEndoscope(LifecycleNode):
         parameters.declare(self)
         self._chosen = parameters.read(self)
         chosen = self._chosen
+        require_sync(chosen.sync)
         make = functools.partial(
             self._make_backend,
             chosen.model,
@@ -260,6 +262,8 @@ class StereoEndoscope(LifecycleNode):
         assert self._outputs and self._worker
         self._outputs.point_stride = chosen.point_stride
         self._outputs.disparity_invalid = chosen.disparity_invalid
+        red, green, blue = chosen.tool_color
+        self._outputs.tool_colour = (red, green, blue)
         self._worker.alignment_period_s = chosen.alignment_period_s
 
     def _tick(self) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from msdesis_ros.core.alignment import VerticalOffset, measure_vertical_offset
 from msdesis_ros.core.disparity import MatchDomain, depth_from_disparity
-from msdesis_ros.core.errors import BackendError
+from msdesis_ros.core.errors import BackendError, UsageError
 from msdesis_ros.core.prediction import Prediction, RawPair
-from msdesis_ros.core.quality import QualityLimits, QualityMonitor, Verdict
+from msdesis_ros.core.quality import QualityLimits, QualityMonitor, Reason, Verdict
 from msdesis_ros.core.rectification import Rectifier
 from msdesis_ros.core.rig import StereoGeometry, StereoRig
 from msdesis_ros.runtime.backend import Backend, RawOutput
@@ -26,14 +26,15 @@ from msdesis_ros.runtime.backend import Backend, RawOutput
 class PerceptionResult:
     """Everything that is known about one pair once it went through.
 
-    `right_rect`: H x W x 3 uint8, the rectified right picture. `raw`: the backend's own numbers.
+    `right_rect`: H x W x 3 uint8, the rectified right picture, None where only the left one was
+    used. `raw`: the backend's own numbers.
     `stages_ms`: wall time by stage.
     """
 
     prediction: Prediction
     raw: RawOutput
     verdict: Verdict
-    right_rect: np.ndarray
+    right_rect: np.ndarray | None
     skew_ns: int
     stages_ms: dict[str, float]
 
@@ -104,10 +105,37 @@ class PerceptionPipeline:
         with timer.stage('infer'):
             output = self.backend.run(left, right)
         with timer.stage('geometry'):
-            prediction = self._predict(pair, left, output, view, verdict)
-        if verdict.depth_usable:
+            if output.disparity_px is None and 'disparity' in self.backend.heads:
+                raise BackendError('the backend gave no disparity for the pair')
+            prediction = self._predict(pair.stamp_ns, left, output, view, verdict)
+        if verdict.depth_usable and output.disparity_px is not None:
             verdict = verdict.also(*self.monitor.judge_coverage(prediction.coverage).reasons)
         return PerceptionResult(prediction, output, verdict, right, pair.skew_ns, timer.ms)
+
+    def process_left(
+        self, left: np.ndarray, stamp_ns: int, rig: StereoRig | None, *reasons: Reason
+    ) -> PerceptionResult:
+        """What one eye allows: the instrument mask, and no disparity or depth at all.
+
+        left: H x W x 3 uint8 RGB. `reasons` (why there is one eye only) enter the verdict. Raises
+        UsageError for a model without the head `instrument_mask`, else as `process`.
+        """
+        if 'instrument_mask' not in self.backend.heads:
+            raise UsageError(f'{self.backend.identity.name} finds nothing from one eye alone')
+        timer = StageTimer()
+        size = (left.shape[1], left.shape[0])
+        with timer.stage('maps'):
+            view = self._view_of(rig, size)
+        with timer.stage('rectify'):
+            rectified = left if view.rectifier is None else view.rectifier.rectify_left(left)
+        with timer.stage('quality'):
+            verdict = self.monitor.judge_left(left, stamp_ns).also(*reasons)
+        with timer.stage('infer'):
+            # The mask of every network here depends on the left picture only.
+            both = self.backend.run(rectified, rectified)
+        output = RawOutput(None, mask_logits=both.mask_logits)
+        prediction = self._predict(stamp_ns, rectified, output, view, verdict)
+        return PerceptionResult(prediction, output, verdict, None, 0, timer.ms)
 
     def measure_vertical_offset(self, result: PerceptionResult) -> VerticalOffset | None:
         """Measure how far the rectified views of a result stand apart, px.
@@ -115,12 +143,14 @@ class PerceptionPipeline:
         The measurement enters the verdict of the pairs that follow. It takes tens of milliseconds
         and touches nothing else, so another thread may do it.
         """
+        if result.right_rect is None:
+            return None
         offset = measure_vertical_offset(result.prediction.left_rect, result.right_rect)
         self.monitor.vertical_offset = offset
         return offset
 
     def _predict(
-        self, pair: RawPair, left: np.ndarray, output: RawOutput, view: _View, verdict: Verdict
+        self, stamp_ns: int, left: np.ndarray, output: RawOutput, view: _View, verdict: Verdict
     ) -> Prediction:
         disparity = _checked_disparity(output, left.shape[:2])
         offset = view.rectifier.disparity_offset_px if view.rectifier is not None else 0.0
@@ -132,11 +162,11 @@ class PerceptionPipeline:
             disparity = disparity - np.float32(offset)
             valid &= disparity > 0
         depth = None
-        if view.geometry is not None:
+        if view.geometry is not None and output.disparity_px is not None:
             depth = depth_from_disparity(disparity, view.geometry, valid=valid)
         mask = None if output.mask_logits is None else output.mask_logits > 0
         return Prediction(
-            stamp_ns=pair.stamp_ns,
+            stamp_ns=stamp_ns,
             left_rect=left,
             disparity_px=disparity,
             valid=valid,
@@ -178,8 +208,8 @@ def _make_view(
 
 def _checked_disparity(output: RawOutput, shape: tuple[int, ...]) -> np.ndarray:
     disparity = output.disparity_px
-    if disparity is None:
-        raise BackendError('the backend gave no disparity for the pair')
+    if disparity is None:  # a model that finds instruments only, or one eye alone
+        return np.full(shape, np.nan, np.float32)
     if disparity.shape != shape:
         raise BackendError(
             f'the backend answered with a disparity of {disparity.shape}; expected {shape}'

@@ -243,7 +243,7 @@ def test_topics_that_need_a_head_the_model_lacks_are_not_advertised(graph):
     g.start(topics=('status',))
     names = [name for name, _ in g.client.get_topic_names_and_types()]
     assert '/depth' in names
-    assert not {'/uncertainty', '/instrument_mask', '/overlay'} & set(names)
+    assert not {'/uncertainty', '/instrument_mask'} & set(names)
 
 
 # What a driver may get wrong, and what the diagnostics must say of it.
@@ -463,6 +463,9 @@ def test_parameters_out_of_range_are_refused_and_change_nothing(graph):
 
     ok, reason = change('point_stride', 65)
     assert not ok and '64' in reason
+    ok, reason = change('tool_color', [0, 0, 256])
+    assert not ok and '3 numbers' in reason
+    assert not change('tool_color', [0, 0])[0]
     ok, reason = change('disparity_invalid', 'zero')
     assert not ok and 'min_minus_one, nan' in reason
     ok, reason = change('model', 'other')

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from msdesis_ros.core.camera import CameraCalibration
-from msdesis_ros.core.errors import BackendError, CalibrationError
+from msdesis_ros.core.errors import BackendError, CalibrationError, UsageError
 from msdesis_ros.core.prediction import ModelIdentity, RawPair
-from msdesis_ros.core.quality import State
+from msdesis_ros.core.quality import Reason, State
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.runtime.backend import RawOutput
 from msdesis_ros.runtime.pipeline import PerceptionPipeline
@@ -152,6 +152,40 @@ def test_mask_logits_above_zero_are_instrument():
     output = constant(10.0, mask_logits=logits)
     mask = PerceptionPipeline(Stub(output)).process(pair(), rig()).prediction.instrument_mask
     assert mask[3, 4] and mask.sum() == 1
+
+
+def test_one_eye_gives_a_mask_and_neither_disparity_nor_depth():
+    logits = np.full((HEIGHT, WIDTH), 1.0, np.float32)
+    stub = Stub(constant(10.0, mask_logits=logits))
+    stub.heads = frozenset({'disparity', 'instrument_mask'})
+    pipeline = PerceptionPipeline(stub)
+    lost = Reason('one_eye', State.DEGRADED, 1.2, 1.0, 'right image is missing')
+    result = pipeline.process_left(picture(0), 9, rig(), lost)
+    assert result.prediction.instrument_mask.all() and result.prediction.stamp_ns == 9
+    assert result.prediction.depth_m is None and not result.prediction.valid.any()
+    assert np.isnan(result.prediction.disparity_px).all()
+    assert [reason.code for reason in result.verdict.reasons] == ['one_eye']
+    assert result.right_rect is None
+    assert pipeline.measure_vertical_offset(result) is None
+
+
+def test_one_eye_is_not_enough_for_a_model_without_a_mask():
+    with pytest.raises(UsageError, match='one eye'):
+        PerceptionPipeline(Stub(constant(10.0))).process_left(picture(0), 9, rig())
+
+
+def test_a_model_that_finds_instruments_only_needs_no_coverage():
+    stub = Stub(RawOutput(None, mask_logits=np.ones((HEIGHT, WIDTH), np.float32)))
+    stub.heads = frozenset({'instrument_mask'})
+    result = PerceptionPipeline(stub).process(pair(), rig())
+    assert result.verdict.state is State.OK
+    assert result.prediction.depth_m is None and result.prediction.instrument_mask.all()
+
+
+def test_a_model_that_owes_a_disparity_must_give_one():
+    stub = Stub(RawOutput(None, mask_logits=np.ones((HEIGHT, WIDTH), np.float32)))
+    with pytest.raises(BackendError, match='no disparity'):
+        PerceptionPipeline(stub).process(pair(), rig())
 
 
 def test_an_answer_of_another_shape_is_a_backend_error():
