@@ -1,9 +1,9 @@
 """Weights in files: read with every reason to distrust them, written with what they belong to.
 
 The authors of MSDESIS publish `.pt` files, a bare state_dict; the encoder, `max_disparity` and
-`n_classes` follow from its names and shapes. Own weights are `.safetensors`, whose metadata say the
-same once more. Either is taken whole or refused: a network that lacks some weights would answer all
-the same, wrongly.
+`n_classes` follow from its names and shapes. Own weights are `.safetensors`, whose metadata say
+the same once more. Either is taken whole or refused: a network that lacks some weights would
+answer all the same, wrongly.
 """
 
 from __future__ import annotations
@@ -75,12 +75,13 @@ def parse_checkpoint(
     """Make a network from the bytes of a checkpoint; `source` names them in messages.
 
     `encoder`, `max_disparity`, `n_classes`: what the caller expects, None = whatever the file
-    holds; `mode` is not part of a file. Shapes tell `max_disparity` only to the next lower multiple
-    of 32, which it then is unless the caller or the metadata know better. No code in the file runs.
+    holds; `mode` is not part of a file. Shapes tell `max_disparity` only to the next lower
+    multiple of 32, which it then is unless the caller or the metadata know better. No code in the
+    file runs.
 
-    Raises ModelError, in one sentence, for bytes that are no checkpoint, are damaged, hold anything
-    but tensors, belong to another network or encoder, lack a name, have one too many, or hold
-    another shape or type, NaN, infinity or a negative variance; UsageError for a `mode` or an
+    Raises ModelError, in one sentence, for bytes that are no checkpoint, are damaged, hold
+    anything but tensors, belong to another network or encoder, lack a name, have one too many, or
+    hold another shape or type, NaN, infinity or a negative variance; UsageError for a `mode` or an
     expectation that no network has; MissingExtraError where PyTorch or safetensors is missing.
     """
     require_torch('safetensors', what='reading a checkpoint')
@@ -144,14 +145,15 @@ def _config_of(
     told = metadata.get('max_disparity', str(least))
     by_shape = {'family': FAMILY, 'encoder': encoder, 'n_classes': str(classes[0])}
     wrong = [key for key, value in by_shape.items() if metadata.get(key, value) != value]
-    if not (told.isdecimal() and int(told) // COARSEST_STRIDE + 1 == candidates):
+    number = int(told) if told.isdecimal() and len(told) < 10 else 0
+    if number < 1 or number // COARSEST_STRIDE + 1 != candidates:
         wrong.append('max_disparity')
     if wrong:
         raise ModelError(
-            f'{source} says {wrong[0]} {metadata[wrong[0]]!r:.60} of itself, which is not what its '
-            'tensors are; download or export it again'
+            f'{source} says {wrong[0]} {metadata[wrong[0]]!r:.60} of itself, but its tensors say '
+            'something else; download or export it again'
         )
-    return MsdesisConfig(encoder, int(told), classes[0])
+    return MsdesisConfig(encoder, number, classes[0])
 
 
 def _require_asked(asked: MsdesisConfig, found: MsdesisConfig, source: str) -> None:
@@ -208,6 +210,9 @@ def _problem(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> str | Non
         return f'is {tensor.dtype}, expected {wanted.dtype}'
     if tensor.layout != torch.strided or tensor.device.type != 'cpu':
         return f'is {tensor.layout} on {tensor.device}, expected plain numbers'
+    # A few bytes can pose as a tensor that no memory holds, by counting each number many times.
+    if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+        return 'holds fewer numbers than its shape says'
     if not bool(torch.isfinite(tensor).all()):
         return 'holds NaN or infinity'
     if name.endswith('running_var') and bool((tensor < 0).any()):

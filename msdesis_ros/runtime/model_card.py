@@ -11,7 +11,12 @@ from msdesis_ros.core.errors import BackendError, ModelError
 from msdesis_ros.runtime.backend import HEADS
 
 SGBM_FAMILY = 'opencv_sgbm'
-FILE_FORMATS = ('onnx', 'safetensors')
+FILE_FORMATS = ('onnx', 'safetensors', 'torch')
+# What a network computes in. tf32 and bf16 are what a program may make of an fp32 file.
+PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16', 'int8')
+FILE_PRECISIONS = ('fp32', 'fp16', 'int8')
+# Families of which `nets` has the network, so that PyTorch can run their weights.
+TORCH_FAMILIES = ('msdesis',)
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,17 @@ class OutputPlane:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model: `path` below the folder of the cards, its format, its SHA-256 (hex)."""
+    """One file of a model: `path` below the folder of the cards, its format, its SHA-256 (hex).
+
+    `format`: `onnx`, `safetensors` (weights), or `torch` (a pickled state_dict, as other authors
+    give them away). `size_bytes`: None where the card does not say. `precision`: of FILE_PRECISIONS.
+    """
 
     path: str
     format: str
     sha256: str
+    size_bytes: int | None = None
+    precision: str = 'fp32'
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path)
@@ -86,6 +97,11 @@ class ModelFile:
             raise ModelError(f'format {self.format!r} is unknown; known: {known}')
         if not re.fullmatch('[0-9a-f]{64}', self.sha256):
             raise ModelError(f'sha256 {self.sha256!r} is not 64 lower-case hexadecimal digits')
+        if self.size_bytes is not None and self.size_bytes < 1:
+            raise ModelError(f'size_bytes is {self.size_bytes}; expected 1 or more')
+        if self.precision not in FILE_PRECISIONS:
+            known = ', '.join(FILE_PRECISIONS)
+            raise ModelError(f'precision {self.precision!r} is unknown; known: {known}')
 
 
 @dataclass(frozen=True)
@@ -153,9 +169,32 @@ class ModelCard:
         """The backends that can run this model, the default one first."""
         if self.family == SGBM_FAMILY:
             return ('opencv',)
-        if any(file.format == 'onnx' for file in self.files):
-            return ('onnxruntime', 'onnxruntime_cuda')
-        return ()
+        formats = {file.format for file in self.files}
+        names: tuple[str, ...] = ()
+        if 'onnx' in formats:
+            names += ('onnxruntime', 'onnxruntime_cuda', 'openvino', 'tensorrt')
+        if self.family in TORCH_FAMILIES and formats & {'safetensors', 'torch'}:
+            names += ('torch', 'torch_cuda')
+        return names
+
+    def onnx_file(self, *precisions: str) -> ModelFile:
+        """The ONNX file of the first of these precisions that there is; ModelError without one."""
+        for precision in precisions:
+            for file in self.files:
+                if file.format == 'onnx' and file.precision == precision:
+                    return file
+        raise ModelError(
+            f'the card of {self.name} lists no ONNX file of {" or ".join(precisions)}; '
+            'export one first'
+        )
+
+    def weights_file(self) -> ModelFile:
+        """The weights, `safetensors` before `torch`; ModelError where the card lists none."""
+        for format in ('safetensors', 'torch'):
+            for file in self.files:
+                if file.format == format:
+                    return file
+        raise ModelError(f'the card of {self.name} lists no weights, only exported files')
 
     def file_bytes(self, file: ModelFile) -> bytes:
         """Return the content of one of `files`; ModelError where it is missing or has changed.

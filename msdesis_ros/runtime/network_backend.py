@@ -1,0 +1,105 @@
+"""What all backends of networks do alike: sizes, pictures, planes, closing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from msdesis_ros.core.errors import BackendError, ModelError
+from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.runtime.backend import RawOutput, contiguous_pair
+from msdesis_ros.runtime.graph_contract import GraphInterface, raw_output
+from msdesis_ros.runtime.model_card import InputRule, ModelCard
+
+
+class NetworkBackend:
+    """One network in one program; a child says how a pair is inferred and what is released.
+
+    `precision`: what the network computes in, one of PRECISIONS of the model cards; it decides how
+    close the self-check wants the answers. `sizes` restricts what `interface` itself would take.
+    """
+
+    disparity_step_px = 0.0
+
+    def __init__(
+        self,
+        *,
+        identity: ModelIdentity,
+        interface: GraphInterface,
+        min_disparity_px: float,
+        max_disparity_px: float,
+        sizes: InputRule | None = None,
+        precision: str = 'fp32',
+    ) -> None:
+        self.identity = identity
+        self.interface = interface
+        self.heads = interface.heads
+        self.min_disparity_px = min_disparity_px
+        self.max_disparity_px = max_disparity_px
+        self.precision = precision
+        self._sizes = sizes or InputRule()
+        self._closed = False
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        """Run one grey pair, so that memory is there and kernels are chosen (see Backend)."""
+        width, height = image_size
+        self.require_size(image_size)
+        grey = np.full((height, width, 3), 127, dtype=np.uint8)
+        self.run(grey, grey)
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        """Infer one pair (see Backend); NaN or infinity in an output is a BackendError."""
+        left, right = contiguous_pair(left, right)
+        size = (left.shape[1], left.shape[0])
+        self.require_size(size)
+        if self._closed:
+            raise BackendError(f'{self.identity.name} is closed; create the backend again')
+        try:
+            planes = self._infer({'left': left, 'right': right})
+        except BackendError:
+            raise
+        except Exception as error:  # each program raises its own types, which share no base
+            raise BackendError(
+                f'{self.identity.name} failed on a {size[0]}x{size[1]} pair: {first_line(error)}'
+            ) from error
+        return raw_output(planes, image_size=size, model=self.identity.name)
+
+    def close(self) -> None:
+        """Release the network and its memory; closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    def require_size(self, image_size: tuple[int, int]) -> None:
+        """Raise BackendError, naming the sizes it takes, unless (width, height) is one of them."""
+        made_for = (self.interface.width, self.interface.height)
+        if any(
+            given is not None and given != size
+            for given, size in zip(made_for, image_size, strict=True)
+        ):
+            wanted = 'x'.join('any' if side is None else str(side) for side in made_for)
+            raise BackendError(
+                f'{self.identity.name} cannot take {image_size[0]}x{image_size[1]} pictures; '
+                f'its graph is made for {wanted}'
+            )
+        self._sizes.require(image_size, model=self.identity.name)
+
+    def require_heads_of(self, card: ModelCard, file: str) -> None:
+        """Raise ModelError unless the heads are those that the card promises."""
+        if self.heads != card.heads:
+            raise ModelError(
+                f'the card of {card.name} promises the heads {sorted(card.heads)}, but '
+                f'{file} has {sorted(self.heads)}; correct the card or export again'
+            )
+
+    def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`left`, `right` (H x W x 3 uint8, C-contiguous) -> the planes by name, new memory."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Let go of what the program holds; called once."""
+        raise NotImplementedError
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what may follow in further lines."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
