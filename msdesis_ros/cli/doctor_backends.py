@@ -15,8 +15,10 @@ from msdesis_ros.core.errors import MissingExtraError, MsdesisError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import list_cards, verify_card
-from msdesis_ros.runtime.factory import BUILDERS, create_backend
-from msdesis_ros.runtime.onnx_backend import PROVIDERS, OnnxRuntimeBackend
+from msdesis_ros.runtime.factory import BUILDERS, GRAPH_BACKENDS, create_backend, open_graph
+from msdesis_ros.runtime.onnx_backend import PROVIDERS
+from msdesis_ros.runtime.tensorrt_builder import import_tensorrt
+from msdesis_ros.runtime.torch_backend import DEVICES, require_device
 
 # The picture of the self-test: two planes, one above the other, at these disparities.
 WIDTH, HEIGHT = 320, 160
@@ -26,7 +28,10 @@ TOLERANCE_PX = 0.5
 ANSWERED = 0.8
 MARGIN_PX = 12
 LEFT_GREY, RIGHT_GREY = 40, 10
-CUDA_BACKEND = 'onnxruntime_cuda'
+# What no machine needs: `make demo` installs none of them.
+OPTIONAL = ('openvino', 'openvino_bf16', 'torch')
+# What only a machine with an NVIDIA GPU can use.
+CUDA_BACKENDS = ('onnxruntime_cuda', 'tensorrt', 'torch_cuda')
 NVIDIA_DRIVER = '/proc/driver/nvidia/version'
 
 
@@ -61,9 +66,11 @@ def backend_finding(name: str, test: Callable[[], str]) -> Finding:
     try:
         sentence = test()
     except MissingExtraError as error:
-        if name == CUDA_BACKEND and not has_nvidia_driver():
+        if name in CUDA_BACKENDS and not has_nvidia_driver():
             return ok(check, 'not available: this machine has no NVIDIA driver (optional)')
-        state = State.WARN if name == CUDA_BACKEND else State.FAIL
+        if name in OPTIONAL:
+            return ok(check, f'not installed (optional): {one_line(error)}')
+        state = State.WARN if name in CUDA_BACKENDS else State.FAIL
         return Finding(check, state, one_line(error), _command_for(name))
     except Exception as error:  # a broken library raises anything
         return Finding(
@@ -75,9 +82,19 @@ def backend_finding(name: str, test: Callable[[], str]) -> Finding:
 def self_tests() -> dict[str, Callable[[], str]]:
     """One test for each backend that has one."""
     tests: dict[str, Callable[[], str]] = {'opencv': lambda: check_matcher(create_backend())}
-    for name in PROVIDERS:
+    for name in GRAPH_BACKENDS:
         tests[name] = lambda name=name: check_graph(open_test_graph(name))
+    # An engine for a test graph would take a GPU's time for nothing.
+    tests['tensorrt'] = check_tensorrt
+    for name in DEVICES:
+        tests[name] = lambda name=name: f'PyTorch computes on {require_device(name)}'
     return tests
+
+
+def check_tensorrt() -> str:
+    """Import TensorRT and find a GPU; raises MissingExtraError where one is missing."""
+    trt = import_tensorrt()
+    return f'{trt.__name__} {trt.__version__} has {require_device("torch_cuda")}'
 
 
 def check_matcher(backend: Backend) -> str:
@@ -121,10 +138,10 @@ def known_pair() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return left, right, truth_px
 
 
-def open_test_graph(name: str) -> OnnxRuntimeBackend:
+def open_test_graph(name: str) -> Backend:
     """The backend `name` with the network of `self_test_graph`."""
     identity = ModelIdentity(name='self_test', sha256=None, backend=name)
-    return OnnxRuntimeBackend(mean_difference_graph(), identity=identity, max_disparity_px=255.0)
+    return open_graph(mean_difference_graph(), identity=identity, max_disparity_px=255.0)
 
 
 def check_graph(backend: Backend) -> str:
@@ -137,7 +154,8 @@ def check_graph(backend: Backend) -> str:
     expected = float(LEFT_GREY - RIGHT_GREY)
     if plane is None or not np.allclose(plane, expected, atol=1e-3):
         raise MsdesisError(f'a small network did not give {expected:g} everywhere')
-    return f'{PROVIDERS[backend.identity.backend]} runs a small network and its answer is right'
+    name = backend.identity.backend
+    return f'{PROVIDERS.get(name, name)} runs a small network and its answer is right'
 
 
 def has_nvidia_driver() -> bool:
@@ -148,5 +166,10 @@ def has_nvidia_driver() -> bool:
 def _command_for(name: str) -> str:
     return {
         'opencv': "pip install --force-reinstall 'opencv-python-headless>=4.5,<6'",
-        CUDA_BACKEND: 'pip uninstall -y onnxruntime && pip install onnxruntime-gpu',
+        'onnxruntime_cuda': 'pip uninstall -y onnxruntime && pip install onnxruntime-gpu',
+        'openvino': "pip install 'msdesis_ros[openvino]'",
+        'openvino_bf16': "pip install 'msdesis_ros[openvino]'",
+        'tensorrt': 'pip install tensorrt torch',
+        'torch': "pip install 'msdesis_ros[torch]'",
+        'torch_cuda': "pip install 'msdesis_ros[torch]'",
     }.get(name, "pip install --force-reinstall 'onnxruntime>=1.16'")

@@ -16,6 +16,8 @@ DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     'rational_polynomial': (8, 12, 14),
     'equidistant': (4,),
 }
+# The maps of two pictures of 8192 x 8192 px take 0.8 GB; a wrong number must not take more.
+MAX_SIDE_PX = 8192
 # Six decimals in a YAML leave 1e-6; a rotation that is off by 1e-3 is not a rotation any more.
 ORTHONORMAL_TOLERANCE = 1e-3
 
@@ -61,10 +63,11 @@ class CameraCalibration:
         ROI and binning follow the order of the message definition: first cut, then bin; the
         principal point is shifted and divided as `image_geometry` does.
         """
-        if width <= 0 or height <= 0:
+        if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
             raise CalibrationError(
-                f'the calibration is for pictures of {width}x{height} px; width and height must '
-                'be positive: calibrate the camera, or fix the driver that publishes camera_info'
+                f'the calibration is for pictures of {width}x{height} px; expected 1 to '
+                f'{MAX_SIDE_PX} px a side: calibrate the camera, or fix the driver that publishes '
+                'camera_info'
             )
         camera_matrix = _matrix(k, 'K', (3, 3))
         projection = _matrix(p, 'P', (3, 4))

@@ -37,3 +37,16 @@ class BackendError(MsdesisError, RuntimeError):
 
 class MissingExtraError(MsdesisError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+def shown(value: object, *, limit: int = 60) -> str:
+    """A value that came from outside, as a message may show it: quoted, on one line, not long.
+
+    Longer than `limit` characters it is cut and ends in three dots.
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        # An integer of thousands of digits, or lists in lists in lists.
+        text = f'<{type(value).__name__}>'
+    return text if len(text) <= limit else f'{text[: limit - 3]}...'

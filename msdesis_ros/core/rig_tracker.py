@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import Enum
 
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import CalibrationError
@@ -10,8 +12,45 @@ from msdesis_ros.core.rig import StereoRig
 
 # How long a change of one eye waits for word of the other one before it is taken as final.
 SETTLE_S = 1.0
+# A camera_info that is older than the last one by less was overtaken on its way (there are two
+# subscriptions of each topic); by more, the clock was set back.
+OVERTAKEN_NS = 500_000_000
 SIDES = ('left', 'right')
 NOTHING_YET = 'no camera_info has arrived from either camera'
+
+
+class Standing(Enum):
+    """What is known of the calibration that a pair of pictures was taken with."""
+
+    USABLE = 'it is that of the rig'
+    EXPECTED = 'probably that of the rig; the camera_info with the stamp of a picture is due'
+    OPEN = 'word of one camera is missing, so that there is no rig yet'
+    OUTDATED = 'it is an older one than that of the rig'
+    REFUSED = 'it did not pass the gate'
+
+
+@dataclass
+class _Stamps:
+    """What the stamps of one side tell of which camera_info belongs to which picture."""
+
+    info_ns: int | None = None
+    picture_ns: int | None = None
+    # Whether each picture has a camera_info of its own, with the same stamp.
+    accompanied: bool = False
+    # The first picture that the present calibration belongs to.
+    changed_ns: int | None = None
+
+    def expects(self, picture_ns: int) -> bool:
+        return self.accompanied and (self.info_ns is None or self.info_ns < picture_ns)
+
+    def outdates(self, picture_ns: int) -> bool:
+        return self.accompanied and self.changed_ns is not None and picture_ns < self.changed_ns
+
+    def set_back(self, latest_ns: int) -> None:
+        if self.info_ns is not None and self.info_ns > latest_ns:
+            self.info_ns = None
+        if self.changed_ns is not None and self.changed_ns > latest_ns:
+            self.changed_ns = None
 
 
 class RigTracker:
@@ -20,6 +59,10 @@ class RigTracker:
     `rig` is the one to use for pictures that arrive now, or None; `problem` then says why in a
     sentence. When one eye's calibration changes, there is no rig until the other eye has spoken
     at the same time or later, or has been silent for a second (it may be latched).
+
+    Pictures and camera_infos overtake one another. Where each picture has a camera_info with its
+    stamp, `standing` tells whether the rig is the one that a pair was taken with; where they come
+    without such stamps, or only once, the order of arrival is all there is.
     Not thread-safe: one thread feeds it.
     """
 
@@ -37,6 +80,12 @@ class RigTracker:
         # Sides whose word is awaited since the other one changed: stamp of the change, deadline.
         self._awaited: dict[str, tuple[int, float]] = {}
         self._undecided = False
+        self._stamps = {side: _Stamps() for side in SIDES}
+
+    def set_time_back(self, stamp_ns: int) -> None:
+        """Pictures begin anew at `stamp_ns`: later stamps are void, the calibrations are not."""
+        for stamps in self._stamps.values():
+            stamps.set_back(stamp_ns + OVERTAKEN_NS)
 
     @property
     def awaits_first(self) -> bool:
@@ -57,21 +106,61 @@ class RigTracker:
         `key` is equal for equal content, so that `parse` (which may raise CalibrationError) runs
         only when something changed. `now_s` is monotonic.
         """
+        if self._was_overtaken(side, stamp_ns):
+            return False
         if side in self._awaited:
             changed_ns, _ = self._awaited[side]
             if stamp_ns == 0 or stamp_ns >= changed_ns - self._stamp_tolerance_ns:
                 del self._awaited[side]
         if self._keys.get(side) != key:
+            if side in self._keys and not self.awaits_first:
+                self._change(side, stamp_ns, now_s)
             self._keys[side] = key
             try:
                 self._cameras[side] = parse()
             except CalibrationError as error:
                 self._cameras[side] = error
-            if self.rig is not None:
-                other = SIDES[side == 'left']
-                self._awaited[other] = (stamp_ns, now_s + SETTLE_S)
             self._undecided = True
         return self.tick(now_s=now_s)
+
+    def _change(self, side: str, stamp_ns: int, now_s: float) -> None:
+        """The calibration of one eye is another one from `stamp_ns` on; is that of the other?"""
+        self._stamps[side].changed_ns = stamp_ns
+        other = SIDES[side == 'left']
+        spoken_ns = self._stamps[other].info_ns
+        if spoken_ns is None or spoken_ns < max(stamp_ns - self._stamp_tolerance_ns, 1):
+            self._awaited[other] = (stamp_ns, now_s + SETTLE_S)
+
+    def see_picture(self, side: str, stamp_ns: int) -> None:
+        """Take notice of the stamp of a picture."""
+        stamps = self._stamps[side]
+        stamps.picture_ns = stamp_ns
+        stamps.accompanied |= stamp_ns == stamps.info_ns
+
+    def standing(self, *, left_ns: int, right_ns: int) -> Standing:
+        """Whether the rig is the one of a pair of pictures with these stamps."""
+        pictures = list(zip(self._stamps.values(), (left_ns, right_ns), strict=True))
+        if self.awaits_first or self._awaited:
+            return Standing.OPEN
+        if any(stamps.outdates(picture_ns) for stamps, picture_ns in pictures):
+            return Standing.OUTDATED
+        if any(stamps.expects(picture_ns) for stamps, picture_ns in pictures):
+            return Standing.EXPECTED
+        return Standing.REFUSED if self.rig is None else Standing.USABLE
+
+    def give_up_waiting(self, *, left_ns: int, right_ns: int) -> None:
+        """The camera_info of a pair did not come: do not expect that of the next one."""
+        for stamps, picture_ns in zip(self._stamps.values(), (left_ns, right_ns), strict=True):
+            if stamps.expects(picture_ns):
+                stamps.accompanied = False
+
+    def _was_overtaken(self, side: str, stamp_ns: int) -> bool:
+        stamps = self._stamps[side]
+        if stamps.info_ns is not None and 0 < stamps.info_ns - stamp_ns <= OVERTAKEN_NS:
+            return True
+        stamps.info_ns = stamp_ns
+        stamps.accompanied |= stamp_ns == stamps.picture_ns
+        return False
 
     def tick(self, *, now_s: float) -> bool:
         """Let time pass: a change whose partner stays silent becomes final. True on a change."""

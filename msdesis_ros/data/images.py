@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
 
 _PNG_DTYPES = (np.uint8, np.uint16)
 _TIFF_SUFFIXES = ('.tif', '.tiff')
+_PNG, _PNG_CHUNK = b'\x89PNG\r\n\x1a\n', struct.Struct('>I4s')
 _JPEG, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 
 
@@ -53,13 +55,36 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
     return cv2.cvtColor(picture, conversions[channels])
 
 
+def is_cut_jpeg(encoded: bytes) -> bool:
+    """True for a JPEG that ends too early; False for a whole one and for other formats.
+
+    The JPEG decoder of OpenCV 4 paints what is missing grey and reports success. A cut file lacks
+    the end mark behind its last scan (a thumbnail in the header has an end mark of its own).
+    """
+    return encoded[:2] == _JPEG and encoded.rfind(_JPEG_END) < encoded.rfind(_JPEG_SCAN)
+
+
+def is_cut_png(encoded: bytes) -> bool:
+    """True for a PNG without an end, or with a chunk that is longer than what is there.
+
+    OpenCV takes the memory that a chunk asks for before it sees that the file is shorter.
+    False for a whole one and for other formats.
+    """
+    if not encoded.startswith(_PNG):
+        return False
+    at = len(_PNG)
+    while at + _PNG_CHUNK.size <= len(encoded):
+        length, kind = _PNG_CHUNK.unpack_from(encoded, at)
+        at += _PNG_CHUNK.size + length + 4  # a checksum
+        if kind == b'IEND':
+            return at > len(encoded)
+    return True
+
+
 def _decode(encoded: bytes, path: Path) -> np.ndarray:
     """Decode the bytes of a picture file as stored; FileFormatError where they hold none."""
     picture = None
-    # The JPEG decoder paints what is missing grey and reports success; a cut file lacks the end
-    # mark behind its last scan (a thumbnail in the header has an end mark of its own).
-    cut = encoded[:2] == _JPEG and encoded.rfind(_JPEG_END) < encoded.rfind(_JPEG_SCAN)
-    if encoded and not cut:
+    if encoded and not is_cut_jpeg(encoded) and not is_cut_png(encoded):
         with contextlib.suppress(cv2.error):
             picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:

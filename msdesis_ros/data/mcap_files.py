@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from msdesis_ros.core.errors import FileFormatError, MissingExtraError, MsdesisError, UsageError
+from msdesis_ros.core.errors import MissingExtraError, MsdesisError, UsageError
+from msdesis_ros.data.mcap_reader import McapReader
 
 try:
-    from mcap.exceptions import McapError
-    from mcap.reader import NonSeekingReader, SeekingReader
     from mcap.writer import CompressionType, Writer
-    from mcap_ros2.decoder import DecoderFactory
 except ImportError as error:
     raise MissingExtraError(
-        f'recordings need the packages mcap and mcap-ros2-support ({error}); install them with: '
-        'pip install mcap mcap-ros2-support'
+        f'recordings need the package mcap ({error}); install it with: pip install mcap'
     ) from error
 
 # One frame of 1280x1024 results, 35 MB, takes 47 ms with none, 163 with lz4 (file: 0.76 of it) and
@@ -37,9 +33,6 @@ COMPRESSIONS = {
 }
 # A recording that is not finished yet, or never was, because the machine lost power.
 UNFINISHED_SUFFIX = '.part'
-_MAGIC = b'\x89MCAP0\r\n'
-# Reading a damaged file ends in one of these.
-_DAMAGE = (McapError, struct.error, EOFError, ValueError, OverflowError)
 
 
 class TruncatedFileWarning(UserWarning):
@@ -109,6 +102,13 @@ class McapRecording:
         with self._refusals():
             os.replace(self._unfinished, self.path)
 
+    def discard(self) -> None:
+        """Leave nothing behind of a recording that cannot be finished."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+            self._unfinished.unlink(missing_ok=True)
+
     def __enter__(self) -> McapRecording:
         return self
 
@@ -142,46 +142,14 @@ def read_messages(
     A file that was never finished is read in the order of writing up to its end, then a
     TruncatedFileWarning says so. Raises FileFormatError for a file that is missing or no MCAP.
     """
-    path = Path(path)
-    wanted = None if topics is None else list(topics)
-    try:
-        stream = open(path, 'rb')  # noqa: SIM115
-    except OSError as error:
-        raise FileFormatError(
-            f'cannot read the recording {path}: {error.strerror or error}; give an MCAP file'
-        ) from error
-    with stream:
-        if stream.read(len(_MAGIC)) != _MAGIC:
-            raise FileFormatError(f'{path} is no MCAP recording: it does not start like one')
-        finished = _is_finished(stream)
-        stream.seek(0)
-        reader = (SeekingReader if finished else NonSeekingReader)(
-            stream, decoder_factories=[DecoderFactory()]
+    reader = McapReader(path)
+    count = 0
+    for entry in reader.decoded(topics):
+        yield entry
+        count += 1
+    if not reader.finished:
+        warnings.warn(
+            f'{path} ends early (its recorder was killed?): {count} whole messages were read',
+            TruncatedFileWarning,
+            stacklevel=2,
         )
-        count = 0
-        try:
-            for _, channel, record, message in reader.iter_decoded_messages(
-                topics=wanted, log_time_order=finished
-            ):
-                yield channel.topic, record.log_time, message
-                count += 1
-        except _DAMAGE as error:
-            if finished:
-                raise FileFormatError(
-                    f'{path} is damaged after {count} messages: {error}'
-                ) from error
-        if not finished:
-            warnings.warn(
-                f'{path} ends early (its recorder was killed?): {count} whole messages were read',
-                TruncatedFileWarning,
-                stacklevel=2,
-            )
-
-
-def _is_finished(stream: BinaryIO) -> bool:
-    """Whether the file ends with the mark that is written last."""
-    length = stream.seek(0, os.SEEK_END)
-    if length < 2 * len(_MAGIC):
-        return False
-    stream.seek(-len(_MAGIC), os.SEEK_END)
-    return stream.read() == _MAGIC

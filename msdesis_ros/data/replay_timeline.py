@@ -50,9 +50,7 @@ class ReplayTimeline:
         if self._first_ns is None:
             self._first_ns = time_ns
         opens = (
-            not self._seen
-            or kind in self._seen
-            or not 0 <= time_ns - self._opened_ns <= GROUP_NS
+            not self._seen or kind in self._seen or not 0 <= time_ns - self._opened_ns <= GROUP_NS
         )
         if opens:
             self._seen.clear()

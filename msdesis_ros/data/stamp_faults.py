@@ -23,10 +23,10 @@ _KINDS = ('jitter', 'drop', 'duplicate', 'reorder')
 class StampFaults:
     """How much goes wrong; all zero: nothing.
 
-    skew_ns: added to every right stamp. drift_ppm: how much faster the right clock runs. jitter_ns:
-    every stamp is later by 0 to that, evenly spread. drop_left, drop_right: the share of pictures
-    that never arrive; duplicate: that arrive twice; reorder: that arrive after their successor, 0
-    to 1. Raises UsageError for a share outside 0 to 1 and a negative jitter.
+    skew_ns: added to every right stamp. drift_ppm: how much faster the right clock runs.
+    jitter_ns: every stamp is later by 0 to that, evenly spread. drop_left, drop_right: the share
+    of pictures that never arrive; duplicate: that arrive twice; reorder: that arrive after their
+    successor, 0 to 1. Raises UsageError for a share outside 0 to 1 and a negative jitter.
     """
 
     skew_ns: int = 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 from msdesis_ros.core.errors import FileFormatError, UsageError
-from msdesis_ros.data.structured_text import read_text
 
 UNITS_NS = {'s': 10**9, 'ms': 10**6, 'us': 10**3, 'ns': 1}
 # Without a unit: a count since 1970 shows it by its size (in seconds it stays below 10^11 until
 # the year 5138). What does not count from there is taken as seconds.
 _SIZES = ((10**17, 'ns'), (10**14, 'us'), (10**11, 'ms'))
-_NUMBER = re.compile(r'\d+(\.\d+)?')
+_NUMBER = re.compile(r'[0-9]{1,30}(\.[0-9]{1,30})?')
+_SEPARATORS = ',;\t'
 _LATEST_NS = 2**63 - 1
 
 
@@ -29,7 +28,7 @@ def read_stamps(path: Path, pictures: Sequence[Path], *, unit: str = '') -> tupl
 
     Raises FileFormatError where a stamp is missing, no number, or older than the one before.
     """
-    rows = [(n, row) for n, row in enumerate(map(_columns, read_text(path).splitlines()), 1) if row]
+    rows = [(n, row) for n, row in enumerate(map(_columns, _lines(path)), 1) if row]
     if rows and not any(_is_stamp(cell) for cell in rows[0][1]):
         del rows[0]
     if not rows:
@@ -60,23 +59,32 @@ def stamps_in_names(pictures: Sequence[Path], *, unit: str = '') -> tuple[int, .
     return _nanoseconds(texts, [f'the stamp in the name of {p}' for p in pictures], unit)
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        # A pipe would block for ever.
+        if path.exists() and not path.is_file():
+            raise FileFormatError(f'{path} is not a file; give a text file with stamps')
+        return path.read_text(encoding='utf-8-sig').splitlines()
+    except OSError as error:
+        raise FileFormatError(
+            f'cannot read {path}: {error.strerror or error}; give a text file with stamps'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f'{path} is not a UTF-8 text; give a text file') from error
+
+
 def _columns(line: str) -> list[str]:
     if line.lstrip().startswith('#'):
         return []
-    for separator in ',;\t':
-        if separator in line:
-            (cells,) = csv.reader([line], delimiter=separator)
-            return [cell.strip() for cell in cells]
-    return line.split()
+    separator = next((mark for mark in _SEPARATORS if mark in line), None)
+    return [cell.strip() for cell in line.split(separator)]
 
 
 def _is_stamp(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None
 
 
-def _by_name(
-    path: Path, rows: list[tuple[int, list[str]]], pictures: Sequence[Path]
-) -> list[str]:
+def _by_name(path: Path, rows: list[tuple[int, list[str]]], pictures: Sequence[Path]) -> list[str]:
     known: dict[str, str] = {}
     for number, row in rows:
         if len(row) != 2:

@@ -11,11 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from msdesis_ros.core.camera import MAX_SIDE_PX
 from msdesis_ros.core.errors import CalibrationError, FileFormatError
 from msdesis_ros.data.structured_text import integer, matrix, numbers, parse_tree, read_text
 
-# OpenCV's remap takes pictures of at most this many pixels a side.
-_MAX_SIDE_PX = 32767
 _RECTIFICATION = {'R1': (3, 3), 'R2': (3, 3), 'P1': (3, 4), 'P2': (3, 4)}
 
 
@@ -50,9 +49,9 @@ def read_stereo_fields(path: Path) -> StereoFields:
 
 def picture_size(width: int, height: int, path: Path) -> tuple[int, int]:
     """(width, height) px where a picture can have this size; FileFormatError otherwise."""
-    if not (0 < width <= _MAX_SIDE_PX and 0 < height <= _MAX_SIDE_PX):
+    if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
         raise FileFormatError(
-            f'{path}: pictures of {width}x{height} px; expected 1 to {_MAX_SIDE_PX} px a side'
+            f'{path}: pictures of {width}x{height} px; expected 1 to {MAX_SIDE_PX} px a side'
         )
     return width, height
 

@@ -1,4 +1,5 @@
-"""From a checkpoint to the file that deploys. Empty until the first network arrives.
+"""From a checkpoint to the file that deploys, and the proof that it answers the same.
 
-May import `core`, `nets` and `runtime`.
+May import `core`, `nets`, `data` and `runtime`. Needs the extra `export` where it is used, not
+where it is imported.
 """

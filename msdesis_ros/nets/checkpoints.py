@@ -141,19 +141,20 @@ def _config_of(
             f'{source}: {SEARCH_WEIGHT} is {_shape(search)} and {CLASSES_WEIGHT} is '
             f'{_shape(classes)}, which no {encoder} network has'
         )
-    least = max((candidates - 1) * COARSEST_STRIDE, 1)
-    told = metadata.get('max_disparity', str(least))
     by_shape = {'family': FAMILY, 'encoder': encoder, 'n_classes': str(classes[0])}
     wrong = [key for key, value in by_shape.items() if metadata.get(key, value) != value]
-    number = int(told) if told.isdecimal() and len(told) < 10 else 0
-    if number < 1 or number // COARSEST_STRIDE + 1 != candidates:
-        wrong.append('max_disparity')
+    max_disparity = max((candidates - 1) * COARSEST_STRIDE, 1)
+    if 'max_disparity' in metadata:
+        told = metadata['max_disparity']
+        max_disparity = int(told) if told.isdecimal() and len(told) < 10 else 0
+        if max_disparity < 1 or max_disparity // COARSEST_STRIDE + 1 != candidates:
+            wrong.append('max_disparity')
     if wrong:
         raise ModelError(
             f'{source} says {wrong[0]} {metadata[wrong[0]]!r:.60} of itself, but its tensors say '
             'something else; download or export it again'
         )
-    return MsdesisConfig(encoder, number, classes[0])
+    return MsdesisConfig(encoder, max_disparity, classes[0])
 
 
 def _require_asked(asked: MsdesisConfig, found: MsdesisConfig, source: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from msdesis_ros.core.errors import UsageError
@@ -24,12 +24,15 @@ def create_network(family: str, **options: Any) -> nn.Module:
     if family not in FAMILIES:
         raise UsageError(f'no network family is called {family!r}; known: {", ".join(FAMILIES)}')
     kind, build = FAMILIES[family]
-    known = [field.name for field in fields(kind)]
+    known = {field.name: field for field in fields(kind)}
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UsageError(
             f'{family} has no option {", ".join(unknown)}; its options: {", ".join(known)}'
         )
+    missing = [name for name in known if known[name].default is MISSING and name not in options]
+    if missing:
+        raise UsageError(f'{family} needs the option {", ".join(missing)}')
     return build(kind(**options))
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import warnings
+import zipfile
 from typing import TYPE_CHECKING
 
 from msdesis_ros.core.errors import ModelError
@@ -50,7 +51,7 @@ def _safetensors(content: bytes, source: str) -> dict[str, torch.Tensor]:
         return load(content)
     except Exception as error:  # the library raises its own and Python's types
         raise ModelError(
-            f'{source} is a damaged or truncated safetensors file ({_first_line(error)}); '
+            f'{source} is a damaged or truncated safetensors file ({_reason(error)}); '
             'download or export it again'
         ) from error
 
@@ -65,6 +66,7 @@ def _state_dict(content: bytes, source: str) -> dict[str, torch.Tensor]:
     import torch
 
     try:
+        _require_sound_archive(content)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             state = torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)
@@ -76,7 +78,7 @@ def _state_dict(content: bytes, source: str) -> dict[str, torch.Tensor]:
     except Exception as error:  # a damaged archive or pickle raises nearly any type
         raise ModelError(
             f'{source} is damaged, truncated or of another format than .pt '
-            f'({_first_line(error)}); download or export it again'
+            f'({_reason(error)}); download or export it again'
         ) from error
     if not isinstance(state, dict) or not state:
         raise ModelError(
@@ -92,5 +94,18 @@ def _state_dict(content: bytes, source: str) -> dict[str, torch.Tensor]:
     return dict(state)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+def _require_sound_archive(content: bytes) -> None:
+    """Raise BadZipFile where a checksum of a zip archive is wrong, which PyTorch does not check.
+
+    A changed byte in the middle of the weights would otherwise be a weight.
+    """
+    if content.startswith(b'PK'):
+        damaged = zipfile.ZipFile(io.BytesIO(content)).testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f'bad checksum of {damaged}')
+
+
+def _reason(error: BaseException) -> str:
+    """The first sentence of what a library says."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first.split('. ')[0].rstrip('.')[:160]

@@ -7,10 +7,10 @@ import importlib
 from msdesis_ros.core.errors import MissingExtraError
 
 
-def require_torch(*packages: str, what: str) -> None:
+def require_torch(*packages: str, what: str, extra: str = 'torch') -> None:
     """Raise MissingExtraError unless PyTorch, and each of `packages`, can be imported.
 
-    `what`: what needs them, the subject of the message.
+    `what`: what needs them, the subject of the message; `extra`: the extra that brings them.
     """
     for package in ('torch', *packages):
         try:
@@ -18,5 +18,5 @@ def require_torch(*packages: str, what: str) -> None:
         except ImportError as error:
             raise MissingExtraError(
                 f'{what} needs the package {package}, which cannot be imported ({error}); '
-                "install it with: pip install 'msdesis_ros[torch]'"
+                f"install it with: pip install 'msdesis_ros[{extra}]'"
             ) from error

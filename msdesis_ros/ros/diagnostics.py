@@ -13,6 +13,7 @@ from msdesis_ros.core.pairing import PairingCounters
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.core.quality import Reason, State, Verdict
 from msdesis_ros.ros.messages import diagnostic_status
+from msdesis_ros.runtime.supervisor import SupervisedBackend
 
 LEVELS = {
     State.OK: DiagnosticStatus.OK,
@@ -48,6 +49,15 @@ def warn(sentence: str) -> Finding:
 def error(sentence: str) -> Finding:
     """A finding that stops the results."""
     return Finding(DiagnosticStatus.ERROR, sentence)
+
+
+def backend_findings(backend: SupervisedBackend) -> list[Finding]:
+    """What there is to say of a backend that has failed."""
+    if backend.dead:
+        return [error(f'the backend is out of use: {backend.last_error}')]
+    if backend.restarts:
+        return [warn(f'the backend was restarted {backend.restarts}x: {backend.last_error}')]
+    return []
 
 
 def backend_failure(reason: str) -> Verdict:

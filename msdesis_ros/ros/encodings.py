@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from msdesis_ros.core.errors import ImageError
+from msdesis_ros.core.errors import ImageError, shown
 
 # A mosaic shows two colours in every row and column; an average needs neighbours on both sides.
 BAYER_SMALLEST = 3
@@ -68,21 +68,20 @@ _DECODERS: dict[str, _Decoder] = {
 INPUT_ENCODINGS = tuple(_DECODERS)
 
 
-def rgb_from_rows(
-    data: Any, encoding: str, *, width: int, height: int, step: int
-) -> np.ndarray:
+def rgb_from_rows(data: Any, encoding: str, *, width: int, height: int, step: int) -> np.ndarray:
     """A picture as it lies in memory: H x W x 3 uint8 RGB, C-contiguous.
 
-    data: a buffer with `height` rows of `step` bytes; what lies behind the pixels of a row and behind the last
-    row is ignored. encoding: one of INPUT_ENCODINGS. Bayer mosaics are interpolated linearly, the
-    outermost row and column repeat the next one. rgb8 without padding shares the memory of `data`.
+    data: a buffer with `height` rows of `step` bytes; what lies behind the pixels of a row and
+    behind the last row is ignored. encoding: one of INPUT_ENCODINGS. Bayer mosaics are
+    interpolated linearly, the outermost row and column repeat the next one. rgb8 without padding
+    shares the memory of `data`.
     Raises ImageError for another encoding, a size that the encoding cannot have, an empty picture,
     rows shorter than the width needs, and missing data.
     """
     decoder = _DECODERS.get(encoding)
     if decoder is None:
         raise ImageError(
-            f"the encoding '{encoding}' is not supported; publish one of "
+            f'the encoding {shown(encoding)} is not supported; publish one of '
             f'{", ".join(INPUT_ENCODINGS)}'
         )
     row_bytes = width * decoder.bytes_per_pixel

@@ -6,17 +6,23 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.pairing import StampPair, StampPairer
+from msdesis_ros.core.prediction import RawPair
 from msdesis_ros.core.rig import StereoRig
-from msdesis_ros.core.rig_tracker import RigTracker
-from msdesis_ros.ros.messages import camera_from_camera_info, stamp_ns
+from msdesis_ros.core.rig_tracker import RigTracker, Standing
+from msdesis_ros.ros.messages import (
+    camera_from_camera_info,
+    rgb_from_compressed_image,
+    rgb_from_image,
+    stamp_ns,
+)
 from msdesis_ros.ros.parameters import NodeParameters
 from msdesis_ros.ros.qos import (
     camera_info_qos,
@@ -30,12 +36,35 @@ from msdesis_ros.ros.sync import make_pairer
 SIDES = ('left', 'right')
 
 
+class Transport(NamedTuple):
+    """How pictures come: message type, what the topic's name ends with, the way to RGB."""
+
+    message_type: type
+    suffix: str
+    decode: Callable[[Any], np.ndarray]
+
+
+# By the names that image_transport gives them; the choices of the parameter `image_transport`.
+TRANSPORTS = {
+    'raw': Transport(Image, '', rgb_from_image),
+    'compressed': Transport(CompressedImage, '/compressed', rgb_from_compressed_image),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A pair of picture messages and the rig that was in force when it was complete."""
+    """A pair of picture messages and the rig that they were taken with."""
 
-    pair: StampPair[Image]
+    pair: StampPair[Any]
     rig: StereoRig
+    transport: Transport
+
+    def pictures(self) -> RawPair:
+        """Decode the messages; for the thread that processes them. Raises ImageError."""
+        decode, pair = self.transport.decode, self.pair
+        return RawPair(
+            decode(pair.left), decode(pair.right), pair.left_stamp_ns, pair.right_stamp_ns
+        )
 
 
 class StereoInputs:
@@ -59,16 +88,19 @@ class StereoInputs:
         self._node = node
         self._health = health
         self._on_job, self._on_rig, self._on_time_reset = on_job, on_rig, on_time_reset
+        self._transport = TRANSPORTS[parameters.image_transport]
         skew_ns = round(parameters.max_skew_ms * 1e6)
         self.tracker = RigTracker(rectified=parameters.rectified, stamp_tolerance_ns=skew_ns)
-        self.pairer: StampPairer[Image] = make_pairer(
+        self.pairer: StampPairer[Any] = make_pairer(
             parameters.sync,
             max_skew_ns=skew_ns,
             queue_size=parameters.queue_size,
             start_ns=time.monotonic_ns(),
         )
         self._time_resets = 0
-        self._early: StampPair[Image] | None = None
+        # The newest pair waits here while its calibration is not known.
+        self._waiting: StampPair[Any] | None = None
+        self._waited_at_tick: StampPair[Any] | None = None
         self._internal_errors: set[str] = set()
         self._subscriptions = [
             subscription
@@ -83,8 +115,16 @@ class StereoInputs:
         self._subscriptions = []
 
     def tick(self) -> None:
-        """Once a second: let a half-finished change of calibration settle."""
+        """Once a second: let a half-finished change of calibration settle, and a pair go."""
         self._after_calibration(self.tracker.tick(now_s=time.monotonic()))
+        waiting = self._waiting
+        if waiting is not None and waiting is self._waited_at_tick:
+            # The last pair of a stream whose camera_info was lost; nothing newer drives it out.
+            self.tracker.give_up_waiting(
+                left_ns=waiting.left_stamp_ns, right_ns=waiting.right_stamp_ns
+            )
+            self._settle()
+        self._waited_at_tick = waiting
 
     def silence(self, after_s: float) -> str:
         """Why there has been no pair for so long, in a sentence; empty while there are."""
@@ -109,8 +149,11 @@ class StereoInputs:
             )
 
         on_image, on_info, info = self._on_image, self._on_camera_info, f'{side}/camera_info'
+        kind, suffix, _ = self._transport
+        # As image_transport does: a remapping of the base topic is one of all its transports.
+        picture = self._node.resolve_topic_name(f'{side}/image_raw') + suffix
         return [
-            subscribe(Image, f'{side}/image_raw', on_image, input_qos(reliability)),
+            subscribe(kind, picture, on_image, input_qos(reliability)),
             subscribe(CameraInfo, info, on_info, camera_info_qos()),
             # A driver that latches its camera_info may have sent it before this node came up.
             subscribe(CameraInfo, info, on_info, latched_camera_info_qos(), 'latched'),
@@ -138,38 +181,51 @@ class StereoInputs:
         self._after_calibration(changed)
 
     def _after_calibration(self, changed: bool) -> None:
-        rig, early = self.tracker.rig, self._early
         if changed:
-            self._on_rig(rig, self.tracker.problem)
-        if early is None or self.tracker.awaits_first:
-            return
-        self._early = None
-        if rig is not None:
-            self._on_job(Job(early, rig))
-        else:
-            self._health.drop('no_calibration')
+            self._on_rig(self.tracker.rig, self.tracker.problem)
+        self._settle()
 
-    def _on_image(self, side: str, message: Image) -> None:
+    def _on_image(self, side: str, message: Any) -> None:
         add = self.pairer.add_left if side == 'left' else self.pairer.add_right
-        arrival_ns = time.monotonic_ns()
-        pairs = add(stamp_ns(message.header.stamp), message, arrival_ns=arrival_ns)
+        stamp, arrival_ns = stamp_ns(message.header.stamp), time.monotonic_ns()
+        pairs = add(stamp, message, arrival_ns=arrival_ns)
         resets = self.pairer.counters.time_resets
         if resets != self._time_resets:
             self._time_resets = resets
-            self._on_time_reset()
+            self._set_time_back(stamp)
+        self.tracker.see_picture(side, stamp)
         for pair in pairs:
-            self._hand_over(pair)
+            # A pair waits until the next one is there, and no longer.
+            self._settle(last_call=True)
+            self._waiting = pair
+            self._settle()
 
-    def _hand_over(self, pair: StampPair[Image]) -> None:
-        if self.tracker.rig is not None:
-            self._on_job(Job(pair, self.tracker.rig))
+    def _set_time_back(self, stamp: int) -> None:
+        if self._waiting is not None:
+            self._waiting = None
+            self._health.drop('time_reset')
+        self.tracker.set_time_back(stamp)
+        self._on_time_reset()
+
+    def _settle(self, *, last_call: bool = False) -> None:
+        """Let the waiting pair go where its rig is known; on the `last_call` it goes or falls."""
+        pair = self._waiting
+        if pair is None:
             return
-        # The very first pictures may overtake their camera_info: the newest pair waits for it.
-        lost = self._early if self.tracker.awaits_first else pair
-        if self.tracker.awaits_first:
-            self._early = pair
-        if lost is not None:
+        stamps = {'left_ns': pair.left_stamp_ns, 'right_ns': pair.right_stamp_ns}
+        if last_call:
+            self.tracker.give_up_waiting(**stamps)
+        standing = self.tracker.standing(**stamps)
+        if standing in (Standing.OPEN, Standing.EXPECTED) and not last_call:
+            return
+        self._waiting = None
+        rig = self.tracker.rig
+        if standing is Standing.USABLE and rig is not None:
+            self._on_job(Job(pair, rig, self._transport))
+        elif standing is Standing.REFUSED or self.tracker.awaits_first:
             self._health.drop('no_calibration')
+        else:
+            self._health.drop('calibration_change')
 
 
 def _content(message: CameraInfo) -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ camera rate avoids that one too: see `message_buffers`.
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import ImageError, UsageError
 from msdesis_ros.core.rig import StereoGeometry
 from msdesis_ros.core.surface import POINT_STEP
+from msdesis_ros.ros.compressed import rgb_from_compressed
+from msdesis_ros.ros.encodings import rgb_from_rows
 from msdesis_ros.ros.message_buffers import (
     MessageBuffer,
     disparity_buffer,
@@ -32,21 +34,6 @@ from msdesis_ros.ros.message_buffers import (
 
 NANOSECONDS = 1_000_000_000
 
-
-class _Decoder(NamedTuple):
-    """How one `Image.encoding` becomes RGB; `convert` takes H x W x bytes_per_pixel uint8."""
-
-    bytes_per_pixel: int
-    convert: Callable[[np.ndarray], np.ndarray]
-
-
-# One row an encoding: everything that depends on it is here.
-_DECODERS: dict[str, _Decoder] = {
-    'rgb8': _Decoder(3, lambda pixels: pixels),
-    'bgr8': _Decoder(3, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)),
-    'mono8': _Decoder(1, lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)),
-}
-INPUT_ENCODINGS = tuple(_DECODERS)
 
 # How pixels without an answer are marked in a DisparityImage.
 INVALID_DISPARITY = ('min_minus_one', 'nan')
@@ -71,42 +58,26 @@ def make_header(*, stamp_ns: int, frame_id: str) -> Header:
 def rgb_from_image(message: Any) -> np.ndarray:
     """The picture of a `sensor_msgs/Image`: H x W x 3 uint8 RGB, C-contiguous.
 
-    Takes the encodings of INPUT_ENCODINGS, any row padding (`step`) and any size. For rgb8 without
+    Takes the encodings of `encodings.INPUT_ENCODINGS`, any row padding (`step`) and any size that
+    the encoding can have; `is_bigendian` means nothing for samples of 8 bits. For rgb8 without
     padding the result shares the message's memory (no copy). Raises ImageError for an encoding
     that is not supported, an empty picture, rows shorter than the width needs, and missing data.
     """
-    decoder = _DECODERS.get(message.encoding)
-    if decoder is None:
-        raise ImageError(
-            f"the encoding '{message.encoding}' is not supported; publish one of "
-            f'{", ".join(INPUT_ENCODINGS)}'
-        )
-    height, width, step = message.height, message.width, message.step
-    row_bytes = width * decoder.bytes_per_pixel
-    _require_layout(message, row_bytes)
-    rows = np.frombuffer(message.data, np.uint8, count=height * step).reshape(height, step)
-    pixels = rows[:, :row_bytes].reshape(height, width, decoder.bytes_per_pixel)
-    return np.ascontiguousarray(decoder.convert(pixels))
+    return rgb_from_rows(
+        message.data,
+        message.encoding,
+        width=message.width,
+        height=message.height,
+        step=message.step,
+    )
 
 
-def _require_layout(message: Any, row_bytes: int) -> None:
-    size = f'{message.width}x{message.height} {message.encoding}'
-    if message.width == 0 or message.height == 0:
-        raise ImageError(
-            f'the image is empty ({message.width}x{message.height}); the camera driver sends '
-            'no picture'
-        )
-    if message.step < row_bytes:
-        raise ImageError(
-            f'the step of the {size} image is {message.step} bytes; a row needs at least '
-            f'{row_bytes}: the driver fills in a wrong step or encoding'
-        )
-    expected, actual = message.step * message.height, len(message.data)
-    if actual < expected:
-        raise ImageError(
-            f'the {size} image has {actual} bytes of data, expected {expected} (step '
-            f'{message.step} x height {message.height}): it was cut short on its way'
-        )
+def rgb_from_compressed_image(message: Any) -> np.ndarray:
+    """The picture of a `sensor_msgs/CompressedImage`: H x W x 3 uint8 RGB, C-contiguous.
+
+    Takes JPEG and PNG with 8 bits a sample; raises ImageError for all else, see `compressed`.
+    """
+    return rgb_from_compressed(bytes(message.data), message.format)
 
 
 def camera_from_camera_info(message: Any) -> CameraCalibration:

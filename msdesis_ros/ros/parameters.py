@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
@@ -29,7 +30,11 @@ SPECS: dict[str, Spec] = {
     'max_skew_ms': Spec(10.0, 'Largest difference of left and right stamp, ms.', 0.0, 1000.0),
     'queue_size': Spec(10, 'Pictures of one side that may wait for their partner.', 2, 100),
     'sync': Spec('builtin', 'What pairs the pictures by stamp.', choices=SYNC),
-    'image_transport': Spec('raw', 'Transport of the input pictures.', choices=('raw',)),
+    'image_transport': Spec(
+        'raw',
+        'Transport of the input pictures: raw, or compressed (JPEG or PNG).',
+        choices=('raw', 'compressed'),
+    ),
     'reliability': Spec(
         'best_effort',
         'Reliability asked of the input pictures.',
@@ -103,7 +108,7 @@ def declare(node: Node) -> None:
 def read(node: Node) -> NodeParameters:
     """The current values; UsageError for one that is not allowed."""
     for name, spec in SPECS.items():
-        reason = reason_against(name, node.get_parameter(name).value, spec)
+        reason = _reason(name, node.get_parameter(name).value, spec)
         if reason:
             raise UsageError(reason)
     names = [field.name for field in fields(NodeParameters)]
@@ -116,7 +121,7 @@ def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParamet
         spec = SPECS.get(parameter.name)
         if spec is None:
             continue
-        reason = reason_against(parameter.name, parameter.value, spec)
+        reason = _reason(parameter.name, parameter.value, spec)
         if not reason and active and not spec.live:
             reason = (
                 f'{parameter.name} cannot change while the node is active; deactivate and clean '
@@ -125,3 +130,11 @@ def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParamet
         if reason:
             return SetParametersResult(successful=False, reason=reason)
     return SetParametersResult(successful=True)
+
+
+def _reason(name: str, value: Any, spec: Spec) -> str:
+    """Why a value is not allowed, or an empty string; knows the gap in the range of `alpha` too."""
+    reason = reason_against(name, value, spec)
+    if not reason and name == 'alpha' and -1 < value < 0:
+        return f'parameter alpha is {value}; it must be -1 or lie in 0 .. 1'
+    return reason

@@ -28,8 +28,10 @@ KNOWN_TOPICS = {
     'depth': 'sensor_msgs/msg/Image',
     'camera_info': 'sensor_msgs/msg/CameraInfo',
     'points': 'sensor_msgs/msg/PointCloud2',
+    'instrument_mask': 'sensor_msgs/msg/Image',
     'uncertainty': 'sensor_msgs/msg/Image',
     'left/image_rect': 'sensor_msgs/msg/Image',
+    'overlay': 'sensor_msgs/msg/Image',
     'status': 'diagnostic_msgs/msg/DiagnosticArray',
     '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray',
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -18,15 +17,16 @@ from rclpy.parameter import Parameter
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.prediction import ModelIdentity
-from msdesis_ros.core.quality import QualityLimits, State
+from msdesis_ros.core.quality import QualityLimits
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.ros import parameters
-from msdesis_ros.ros.diagnostics import Finding, error, node_status, warn
+from msdesis_ros.ros.diagnostics import Finding, backend_findings, error, node_status, warn
 from msdesis_ros.ros.inputs import StereoInputs
 from msdesis_ros.ros.messages import diagnostic_array, make_header
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.process import run
 from msdesis_ros.ros.rectified_frame import StaticFrame, result_frame_id
+from msdesis_ros.ros.state_log import StateLog
 from msdesis_ros.ros.sync import require_sync
 from msdesis_ros.ros.worker import PerceptionWorker
 from msdesis_ros.runtime.backend import Backend
@@ -38,7 +38,6 @@ NODE_NAME = 'stereo_endoscope'
 DIAGNOSTICS_PERIOD_S = 1.0
 # An eye that is silent for longer is reported as missing.
 MISSING_AFTER_S = 1.0
-FIGURES = re.compile(r'[-+]?\d+(\.\d+)?')
 NO_MODEL = ModelIdentity('none', None, 'none')
 
 Transition = Callable[['StereoEndoscope', LifecycleState], None]
@@ -55,6 +54,7 @@ def transition(step: Transition) -> Callable[..., TransitionCallbackReturn]:
             known = isinstance(failure, MsdesisError)
             reason = str(failure) if known else f'{type(failure).__name__}: {failure}'
             node.get_logger().error(f'{step.__name__.removeprefix("on_")} failed: {reason}')
+            node.undo(step.__name__)
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
@@ -89,7 +89,7 @@ class StereoEndoscope(LifecycleNode):
         self._timer: Any = None
         self._health = StreamHealth()
         self._phase = 'unconfigured'
-        self._sentences: dict[str, str] = {}
+        self._log = StateLog(self.get_logger())
         self._frame_warning = ''
         self.add_on_set_parameters_callback(self._judge_parameters)
         if hasattr(self, 'add_post_set_parameters_callback'):  # not in Humble: see _tick
@@ -134,7 +134,7 @@ class StereoEndoscope(LifecycleNode):
             self._health,
             frame_id=chosen.frame_id,
             alignment_period_s=chosen.alignment_period_s,
-            on_event=self._note,
+            on_event=self._log.note,
         )
         self._inputs = StereoInputs(
             self,
@@ -182,6 +182,13 @@ class StereoEndoscope(LifecycleNode):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
+    def undo(self, step: str) -> None:
+        """Take back what a failed transition (`on_configure`, ...) had done so far."""
+        if step == 'on_configure':
+            self._release()
+        elif step == 'on_activate':
+            self._leave_graph()
+
     def _leave_graph(self) -> None:
         for part in (self._inputs, self._static_frame):
             if part is not None:
@@ -208,7 +215,7 @@ class StereoEndoscope(LifecycleNode):
     def _on_rig(self, rig: StereoRig | None, problem: str) -> None:
         if self._inputs is None or not self._inputs.tracker.awaits_first:
             # One eye speaks before the other: that is a state only when it lasts, see _tick.
-            self._note('calibration', problem)
+            self._log.note('calibration', problem)
         if rig is None or self._worker is None or self._static_frame is None:
             return
         override = self._chosen.frame_id if self._chosen else ''
@@ -228,25 +235,10 @@ class StereoEndoscope(LifecycleNode):
         if self._worker is not None:
             self._worker.forget_stream()
 
-    def _note(self, key: str, sentence: str) -> None:
-        """Keep the sentence for the diagnostics; log it once, when it begins and when it ends.
-
-        A sentence whose figures alone have changed is the same state.
-        """
-        before = self._sentences.get(key, '')
-        self._sentences[key] = sentence
-        if FIGURES.sub('', before) == FIGURES.sub('', sentence):
-            return
-        if sentence:
-            self.get_logger().error(sentence)
-        else:
-            self.get_logger().info(f'{key}: good again')
-
     def _enter(self, state: str) -> None:
         self._phase = state
-        self._sentences.clear()
-        if state == 'active' and self._inputs is not None:
-            self._sentences['calibration'] = self._inputs.tracker.problem
+        problem = self._inputs.tracker.problem if self._inputs is not None else ''
+        self._log.clear(calibration=problem)
         self.get_logger().info(state)
         self._publish_diagnostics()
 
@@ -271,26 +263,23 @@ class StereoEndoscope(LifecycleNode):
             self._apply_parameters([])
             if self._inputs is not None:
                 self._inputs.tick()
-                self._note('calibration', self._inputs.tracker.problem)
-                self._note('input', self._inputs.silence(MISSING_AFTER_S))
+                self._log.note('calibration', self._inputs.tracker.problem)
+                self._log.note('input', self._inputs.silence(MISSING_AFTER_S))
             self._publish_diagnostics()
         except Exception as failure:
-            self._note('diagnostics', f'diagnostics failed: {type(failure).__name__}: {failure}')
+            self._log.note(
+                'diagnostics', f'diagnostics failed: {type(failure).__name__}: {failure}'
+            )
 
     def _findings(self) -> list[Finding]:
-        findings = [error(sentence) for sentence in self._sentences.values() if sentence]
-        if self._backend is not None and self._backend.dead:
-            findings.append(error(f'the backend is out of use: {self._backend.last_error}'))
-        elif self._backend is not None and self._backend.restarts:
-            last = self._backend.last_error
-            findings.append(warn(f'the backend was restarted {self._backend.restarts}x: {last}'))
-        verdict = self._worker.last_verdict if self._worker is not None else None
-        if verdict is not None and verdict.state is not State.OK:
-            findings += [warn(reason.sentence) for reason in verdict.reasons]
+        findings = [error(sentence) for sentence in self._log.sentences()]
+        if self._backend is not None:
+            findings += backend_findings(self._backend)
+        if self._worker is not None and self._worker.last_verdict is not None:
+            findings += [warn(reason.sentence) for reason in self._worker.last_verdict.reasons]
         if self._inputs is not None and self._inputs.tracker.rig is not None:
-            findings += [warn(sentence) for sentence in self._inputs.tracker.rig.warnings]
-            if self._frame_warning:
-                findings.append(warn(self._frame_warning))
+            rig_warnings = (*self._inputs.tracker.rig.warnings, self._frame_warning)
+            findings += [warn(sentence) for sentence in rig_warnings if sentence]
         return findings + [warn(sentence) for sentence in self._transport_warnings]
 
     def _publish_diagnostics(self) -> None:

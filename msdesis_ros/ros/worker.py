@@ -11,12 +11,10 @@ from rclpy.node import Node
 from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.latest import LatestSlot
-from msdesis_ros.core.prediction import RawPair
 from msdesis_ros.core.quality import Verdict
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.ros.diagnostics import backend_failure, pair_status
 from msdesis_ros.ros.inputs import Job
-from msdesis_ros.ros.messages import rgb_from_image
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.rectified_frame import result_frame_id
 from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
@@ -112,16 +110,10 @@ class PerceptionWorker:
             self._on_event('pair', str(error))
 
     def _process(self, job: Job) -> None:
-        stamp_ns = job.pair.left_stamp_ns
         frame_id = result_frame_id(job.rig, override=self._frame_id)
         start = time.perf_counter()
         try:
-            pair = RawPair(
-                rgb_from_image(job.pair.left),
-                rgb_from_image(job.pair.right),
-                stamp_ns,
-                job.pair.right_stamp_ns,
-            )
+            pair = job.pictures()
             decoded_ms = (time.perf_counter() - start) * 1e3
             result = self._pipeline.process(pair, job.rig)
         except (ImageError, CalibrationError) as error:

@@ -50,9 +50,10 @@ class RawOutput:
 class Backend(Protocol):
     """One loaded model in one inference program.
 
-    One thread uses a backend at a time. `heads` is a subset of HEADS; the disparities a run can
-    give lie within `min_disparity_px` to `max_disparity_px`, in steps of `disparity_step_px` (0 =
-    continuous).
+    One thread uses a backend at a time. `heads` is a subset of HEADS; a model searches disparities
+    from `min_disparity_px` to `max_disparity_px`, in steps of `disparity_step_px` (0 =
+    continuous). A network whose last layer has no bound may answer outside of them, and is handed
+    on as it is: the pipeline trusts only what has a partner in the right picture.
     """
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from msdesis_ros.core.errors import FileFormatError, ModelError
+from msdesis_ros.core.errors import FileFormatError, ModelError, shown
 from msdesis_ros.core.resources import resource
 from msdesis_ros.runtime.model_card import ModelCard
 
@@ -21,6 +21,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+# No number of a card comes near it; NaN and infinity are none.
+LARGEST = 1e15
 
 
 def list_cards(models_dir: Path | None = None) -> list[ModelCard]:
@@ -44,14 +47,18 @@ def load_card(name: str, models_dir: Path | None = None) -> ModelCard:
     path = folder / f'{name}.toml'
     try:
         values = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ModelError(f'{path} cannot be read as a model card (TOML): {error}') from error
+    except (OSError, ValueError, RecursionError) as error:
+        # tomllib also raises for a number of thousands of digits, and for nesting without end.
+        reason = ' '.join(str(error).split())
+        raise ModelError(f'{path} cannot be read as a model card (TOML): {reason}') from error
     try:
         card = _read(ModelCard, values, 'the card', folder=folder)
     except ModelError as error:
         raise ModelError(f'{path}: {error}') from error
     if card.name != name:
-        raise ModelError(f'{path}: name is {card.name!r}; it must be that of the file, {name!r}')
+        raise ModelError(
+            f'{path}: name is {shown(card.name)}; it must be that of the file, {name!r}'
+        )
     return card
 
 
@@ -83,7 +90,8 @@ def _read(kind: type, values: Any, where: str, **given: Any) -> Any:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ModelError(
-            f'{where} has unknown keys: {", ".join(unknown)}; known: {", ".join(sorted(known))}'
+            f'{where} has unknown keys: {", ".join(map(shown, unknown[:8]))}; known: '
+            + ', '.join(sorted(known))
         )
     missing = [name for name in known if known[name].default is MISSING and name not in values]
     if missing:
@@ -118,10 +126,12 @@ def _checked(kind: Any, value: Any, where: str) -> Any:
     expected = (int, float) if kind is float else kind
     if not isinstance(value, expected) or isinstance(value, bool):
         raise _wrong(where, value, {str: 'a text', int: 'a whole number'}.get(kind, 'a number'))
+    if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+        raise _wrong(where, value, f'a number of at most {LARGEST:g}')
     if isinstance(value, str) and not value.strip():
         raise _wrong(where, value, 'a text that is not empty')
     return kind(value)
 
 
 def _wrong(where: str, value: Any, expected: str) -> ModelError:
-    return ModelError(f'{where} is {value!r}; expected {expected}')
+    return ModelError(f'{where} is {shown(value)}; expected {expected}')

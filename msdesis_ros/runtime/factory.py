@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from msdesis_ros.core.errors import ModelError, UsageError
+from msdesis_ros.core.errors import ModelError, MsdesisError, UsageError
+from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import load_card
-from msdesis_ros.runtime.model_card import ModelCard
+from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.network_backend import NetworkBackend
 from msdesis_ros.runtime.onnx_backend import PROVIDERS, OnnxRuntimeBackend
+from msdesis_ros.runtime.openvino_backend import PRECISION_HINTS, OpenVinoBackend
+from msdesis_ros.runtime.self_check import check_against_card
 from msdesis_ros.runtime.sgbm import OpenCvSgbm
+from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
+from msdesis_ros.runtime.torch_backend import DEVICES, TorchBackend
+
+if TYPE_CHECKING:
+    from msdesis_ros.nets.msdesis.model import Msdesis
+
+CardBuilder = Callable[[ModelCard, str, 'int | None'], Backend]
 
 
 def create_backend(
@@ -22,16 +35,15 @@ def create_backend(
 ) -> Backend:
     """Load the model of the card `model` into the backend named, or into the card's default one.
 
-    `threads` bounds the CPU threads of a run (with `opencv` it is OpenCV's setting for the whole
-    process); None leaves the choice to the backend. `models_dir`: the folder of the cards, None =
-    those that ship. Raises ModelError for an unknown model or a file that is not the card's,
-    UsageError for an unknown backend, one that cannot run this model, or a wrong number of
-    threads, MissingExtraError where the package of the backend is not installed.
+    `threads` bounds the CPU threads of a run (with `opencv` and `torch` it is a setting for the
+    whole process); None leaves the choice to the backend. `models_dir`: the folder of the cards,
+    None = those that ship. A model whose card keeps samples is run once and compared with them.
+    Raises ModelError for an unknown model or a file that is not the card's, UsageError for an
+    unknown backend, one that cannot run this model, or a wrong number of threads,
+    MissingExtraError where the package of the backend is not installed, BackendError where the
+    backend cannot be used on this machine or fails the self-check.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f'threads is {threads}; expected 1 or more, or nothing for the default')
-    if backend is not None and backend not in BUILDERS:
-        raise UsageError(f'no backend is called {backend!r}; known: {", ".join(BUILDERS)}')
+    _require_names(backend, threads)
     card = load_card(model, models_dir)
     if not card.backends:
         raise ModelError(f'the card of {card.name} lists no file that a backend can run')
@@ -40,7 +52,73 @@ def create_backend(
         raise UsageError(
             f'the backend {name} cannot run {card.name}; it runs with: {", ".join(card.backends)}'
         )
-    return BUILDERS[name](card, name, threads)
+    created = BUILDERS[name](card, name, threads)
+    if isinstance(created, NetworkBackend):
+        try:
+            check_against_card(created, card)
+        except MsdesisError:
+            created.close()
+            raise
+    return created
+
+
+def create_from_checkpoint(
+    path: str | Path,
+    *,
+    encoder: str | None = None,
+    max_disparity: int | None = None,
+    mode: str = 'multitask',
+    backend: str = 'torch',
+    threads: int | None = None,
+    to_onnx: Callable[[Msdesis], bytes] | None = None,
+) -> Backend:
+    """Load a checkpoint file, the authors' `.pt` or an own `.safetensors`, without any card.
+
+    `encoder`, `max_disparity`: what the file must be, None = what it is; `mode`: 'multitask',
+    'disparity' or 'segmentation'. `to_onnx` exports the network for a backend that runs ONNX
+    files. `threads` as in `create_backend`. Raises ModelError for a file that is no such
+    checkpoint, UsageError for a wrong name or number, and otherwise as `create_backend`.
+    """
+    _require_names(backend, threads)
+    from msdesis_ros.nets.checkpoints import load_checkpoint
+
+    if backend not in DEVICES and backend not in GRAPH_BACKENDS:
+        raise UsageError(f'the backend {backend} cannot run a checkpoint; use torch')
+    loaded = load_checkpoint(path, encoder=encoder, max_disparity=max_disparity, mode=mode)
+    identity = ModelIdentity(name=Path(path).stem, sha256=loaded.sha256, backend=backend)
+    most = float(loaded.network.config.max_disparity)
+    if backend in DEVICES:
+        return TorchBackend(
+            loaded.network, identity=identity, max_disparity_px=most, threads=threads
+        )
+    if to_onnx is None:
+        raise UsageError(
+            f'{backend} runs exported networks only: export {path} first, or use torch'
+        )
+    return open_graph(
+        to_onnx(loaded.network), identity=identity, max_disparity_px=most, threads=threads
+    )
+
+
+def open_graph(
+    model: bytes,
+    *,
+    identity: ModelIdentity,
+    max_disparity_px: float,
+    sizes: InputRule | None = None,
+    threads: int | None = None,
+) -> NetworkBackend:
+    """Load the bytes of an ONNX file into the backend `identity.backend`; raises as its class."""
+    return GRAPH_BACKENDS[identity.backend](
+        model, identity=identity, max_disparity_px=max_disparity_px, sizes=sizes, threads=threads
+    )
+
+
+def _require_names(backend: str | None, threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise UsageError(f'threads is {threads}; expected 1 or more, or nothing for the default')
+    if backend is not None and backend not in BUILDERS:
+        raise UsageError(f'no backend is called {backend!r}; known: {", ".join(BUILDERS)}')
 
 
 def _opencv(card: ModelCard, name: str, threads: int | None) -> Backend:
@@ -50,11 +128,23 @@ def _opencv(card: ModelCard, name: str, threads: int | None) -> Backend:
     )
 
 
-def _onnxruntime(card: ModelCard, name: str, threads: int | None) -> Backend:
-    return OnnxRuntimeBackend.from_card(card, backend=name, threads=threads)
+def _network(
+    kind: type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend | TorchBackend],
+    card: ModelCard,
+    name: str,
+    threads: int | None,
+) -> Backend:
+    return kind.from_card(card, backend=name, threads=threads)
 
 
-BUILDERS: dict[str, Callable[[ModelCard, str, int | None], Backend]] = {
+# Backends that run the bytes of an ONNX file, by name.
+GRAPH_BACKENDS: dict[str, type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend]] = {
+    **dict.fromkeys(PROVIDERS, OnnxRuntimeBackend),
+    **dict.fromkeys(PRECISION_HINTS, OpenVinoBackend),
+    'tensorrt': TensorRtBackend,
+}
+BUILDERS: dict[str, CardBuilder] = {
     'opencv': _opencv,
-    **dict.fromkeys(PROVIDERS, _onnxruntime),
+    **{name: partial(_network, kind) for name, kind in GRAPH_BACKENDS.items()},
+    **dict.fromkeys(DEVICES, partial(_network, TorchBackend)),
 }

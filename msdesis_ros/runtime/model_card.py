@@ -7,13 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from msdesis_ros.core.errors import BackendError, ModelError
+from msdesis_ros.core.errors import BackendError, ModelError, shown
 from msdesis_ros.runtime.backend import HEADS
+from msdesis_ros.runtime.check_samples import SelfCheck
 
 SGBM_FAMILY = 'opencv_sgbm'
 FILE_FORMATS = ('onnx', 'safetensors', 'torch')
-# What a network computes in. tf32 and bf16 are what a program may make of an fp32 file.
-PRECISIONS = ('fp32', 'tf32', 'bf16', 'fp16', 'int8')
 FILE_PRECISIONS = ('fp32', 'fp16', 'int8')
 # Families of which `nets` has the network, so that PyTorch can run their weights.
 TORCH_FAMILIES = ('msdesis',)
@@ -79,7 +78,8 @@ class ModelFile:
     """One file of a model: `path` below the folder of the cards, its format, its SHA-256 (hex).
 
     `format`: `onnx`, `safetensors` (weights), or `torch` (a pickled state_dict, as other authors
-    give them away). `size_bytes`: None where the card does not say. `precision`: of FILE_PRECISIONS.
+    give them away). `size_bytes`: None where the card does not say. `precision`: what its numbers
+    are, one of FILE_PRECISIONS.
     """
 
     path: str
@@ -91,17 +91,19 @@ class ModelFile:
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path)
         if parts.is_absolute() or '..' in parts.parts or not parts.name:
-            raise ModelError(f'path {self.path!r} must lie below the folder of the cards')
+            raise ModelError(f'path {shown(self.path)} must lie below the folder of the cards')
         if self.format not in FILE_FORMATS:
             known = ', '.join(FILE_FORMATS)
-            raise ModelError(f'format {self.format!r} is unknown; known: {known}')
+            raise ModelError(f'format {shown(self.format)} is unknown; known: {known}')
         if not re.fullmatch('[0-9a-f]{64}', self.sha256):
-            raise ModelError(f'sha256 {self.sha256!r} is not 64 lower-case hexadecimal digits')
+            raise ModelError(
+                f'sha256 {shown(self.sha256, limit=80)} is not 64 lower-case hexadecimal digits'
+            )
         if self.size_bytes is not None and self.size_bytes < 1:
             raise ModelError(f'size_bytes is {self.size_bytes}; expected 1 or more')
         if self.precision not in FILE_PRECISIONS:
             known = ', '.join(FILE_PRECISIONS)
-            raise ModelError(f'precision {self.precision!r} is unknown; known: {known}')
+            raise ModelError(f'precision {shown(self.precision)} is unknown; known: {known}')
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,15 @@ class ModelCard:
     measured: tuple[Measurement, ...]
     files: tuple[ModelFile, ...] = ()
     training: Training | None = None
+    self_check: tuple[SelfCheck, ...] = ()
     folder: Path
 
     def __post_init__(self) -> None:
         unknown = sorted(self.heads - set(HEADS))
         if unknown or not self.heads:
-            raise ModelError(f'heads {sorted(self.heads)} hold none or unknown; known: {HEADS}')
+            raise ModelError(
+                f'heads {shown(sorted(self.heads))} hold none or unknown; known: {HEADS}'
+            )
         if not 0 <= self.min_disparity_px < self.max_disparity_px:
             raise ModelError(
                 f'min_disparity_px {self.min_disparity_px} and max_disparity_px '
@@ -160,8 +165,8 @@ class ModelCard:
             )
         if self.family != SGBM_FAMILY and not (self.files and self.training):
             raise ModelError(
-                f'family {self.family!r} has weights, so the card needs [[files]] and [training]; '
-                f'only {SGBM_FAMILY!r} has none'
+                f'family {shown(self.family)} has weights, so the card needs [[files]] and '
+                f'[training]; only {SGBM_FAMILY!r} has none'
             )
 
     @property
@@ -172,7 +177,7 @@ class ModelCard:
         formats = {file.format for file in self.files}
         names: tuple[str, ...] = ()
         if 'onnx' in formats:
-            names += ('onnxruntime', 'onnxruntime_cuda', 'openvino', 'tensorrt')
+            names += ('onnxruntime', 'onnxruntime_cuda', 'openvino', 'openvino_bf16', 'tensorrt')
         if self.family in TORCH_FAMILIES and formats & {'safetensors', 'torch'}:
             names += ('torch', 'torch_cuda')
         return names
@@ -205,6 +210,8 @@ class ModelCard:
             content = (self.folder / file.path).read_bytes()
         except OSError as error:
             raise ModelError(self._problem(file, _reason(error))) from error
+        if file.size_bytes not in (None, len(content)):
+            raise ModelError(self._problem(file, f'has {len(content)} bytes'))
         found = hashlib.sha256(content).hexdigest()
         if found != file.sha256:
             raise ModelError(self._problem(file, f'has SHA-256 {found}'))
@@ -219,14 +226,18 @@ class ModelCard:
             except OSError as error:
                 findings.append(self._problem(file, _reason(error)))
                 continue
-            if found != file.sha256:
+            size = (self.folder / file.path).stat().st_size
+            if file.size_bytes not in (None, size):
+                findings.append(self._problem(file, f'has {size} bytes'))
+            elif found != file.sha256:
                 findings.append(self._problem(file, f'has SHA-256 {found}'))
         return findings
 
     def _problem(self, file: ModelFile, what: str) -> str:
+        size = '' if file.size_bytes is None else f' in {file.size_bytes} bytes'
         return (
-            f'{self.folder / file.path} {what}; the card of {self.name} expects {file.sha256}: '
-            'restore the file that came with the card'
+            f'{self.folder / file.path} {what}; the card of {self.name} expects '
+            f'{file.sha256}{size}: restore the file that came with the card'
         )
 
 

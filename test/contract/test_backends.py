@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from msdesis_ros.core.errors import BackendError, ImageError
+from msdesis_ros.core.errors import BackendError, ImageError, MissingExtraError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import HEADS, Backend, RawOutput, contiguous_pair
-from msdesis_ros.runtime.factory import create_backend
+from msdesis_ros.runtime.factory import BUILDERS, create_backend, open_graph
 from msdesis_ros.runtime.model_card import InputRule
-from msdesis_ros.runtime.onnx_backend import OnnxRuntimeBackend
+from msdesis_ros.runtime.torch_backend import TorchBackend
 
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -69,29 +73,94 @@ class NumpyBackend:
 
 @dataclass(frozen=True)
 class Candidate:
-    """How to make a backend, and a size that it does not take."""
+    """How to make a backend, and a size that it does not take.
+
+    `bounded`: its disparities cannot leave the range it searches; a network's may.
+    """
 
     make: Callable[[], Backend]
     refused_size: tuple[int, int]
+    bounded: bool = True
 
 
-def tiny_network(size: str, sizes: InputRule) -> Backend:
+MASK_ONLY = """
+<ir_version: 8, opset_import: ["" : 17]>
+tiny (uint8[1,H,W,3] left) => (float[1,1,H,W] mask_logits)
+{
+  l = Cast<to=1>(left)
+  mean = ReduceMean<axes=[3], keepdims=1>(l)
+  mask_logits = Transpose<perm=[0,3,1,2]>(mean)
+}
+"""
+EIGHTS = InputRule(multiple_of=8)
+
+
+def tiny_network(backend: str, size: str, sizes: InputRule, text: str = GRAPH) -> Backend:
     onnx = pytest.importorskip('onnx', reason='the package onnx makes the test graph')
-    pytest.importorskip('onnxruntime', reason='ONNX Runtime is not installed')
-    return OnnxRuntimeBackend(
-        onnx.parser.parse_model(GRAPH.replace('H,W', size)).SerializeToString(),
-        identity=ModelIdentity(name='tiny', sha256='0' * 64, backend='onnxruntime'),
+    return skipping_what_is_missing(
+        open_graph,
+        onnx.parser.parse_model(text.replace('H,W', size)).SerializeToString(),
+        identity=ModelIdentity(name='tiny', sha256='0' * 64, backend=backend),
         max_disparity_px=255.0,
         sizes=sizes,
     )
 
 
+def torch_network(backend: str, mode: str = 'multitask') -> Backend:
+    pytest.importorskip('torch', reason='the extra torch is not installed')
+    return skipping_what_is_missing(
+        TorchBackend,
+        light_network(mode),
+        identity=ModelIdentity(name='light', sha256=None, backend=backend),
+        max_disparity_px=320.0,
+        sizes=EIGHTS,
+    )
+
+
+@functools.cache
+def light_network(mode: str) -> Any:
+    path = Path(__file__).parents[1] / 'nets' / 'lively.py'
+    spec = importlib.util.spec_from_file_location('contract_lively', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.lively_network('light', mode=mode)
+
+
+def skipping_what_is_missing(make: Callable[..., Backend], *args: Any, **options: Any) -> Backend:
+    try:
+        return make(*args, **options)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+def graph_candidates(backend: str) -> dict[str, Candidate]:
+    return {
+        f'{backend}, one size': Candidate(
+            lambda: tiny_network(backend, '64,96', InputRule()), (64, 96)
+        ),
+        f'{backend}, any size': Candidate(lambda: tiny_network(backend, 'H,W', EIGHTS), (97, 64)),
+        f'{backend}, no disparity': Candidate(
+            lambda: tiny_network(backend, 'H,W', EIGHTS, MASK_ONLY), (97, 64)
+        ),
+    }
+
+
 CANDIDATES = {
     'opencv': Candidate(create_backend, (4, 64)),
-    'onnxruntime, one size': Candidate(lambda: tiny_network('64,96', InputRule()), (64, 96)),
-    'onnxruntime, any size': Candidate(
-        lambda: tiny_network('H,W', InputRule(multiple_of=8)), (97, 64)
-    ),
+    **graph_candidates('onnxruntime'),
+    **graph_candidates('onnxruntime_cuda'),
+    **graph_candidates('openvino'),
+    **graph_candidates('openvino_bf16'),
+    # TensorRT compiles an engine for one size.
+    'tensorrt': Candidate(lambda: tiny_network('tensorrt', '64,96', InputRule()), (64, 96)),
+    **{
+        f'{backend}, {mode}': Candidate(
+            functools.partial(torch_network, backend, mode), (97, 64), bounded=False
+        )
+        for backend in ('torch', 'torch_cuda')
+        for mode in ('multitask', 'disparity', 'segmentation')
+    },
     'numpy': Candidate(NumpyBackend, (97, 64)),
 }
 
@@ -141,11 +210,13 @@ def has_nan_for_no_value_and_otherwise_stays_in_range(candidate: Candidate) -> N
     backend = candidate.make()
     for seed in range(3):
         output = backend.run(*pictures(seed))
-        assert output.disparity_px is not None
-        found = output.disparity_px[~np.isnan(output.disparity_px)]
-        assert found.size
-        assert found.min() >= backend.min_disparity_px
-        assert found.max() <= backend.max_disparity_px
+        if output.disparity_px is not None:
+            found = output.disparity_px[~np.isnan(output.disparity_px)]
+            assert found.size
+            assert np.isfinite(found).all()
+            if candidate.bounded:
+                assert found.min() >= backend.min_disparity_px
+                assert found.max() <= backend.max_disparity_px
         for plane in (output.mask_logits, output.uncertainty_px):
             assert plane is None or np.isfinite(plane).all()
         assert output.uncertainty_px is None or (output.uncertainty_px > 0).all()
@@ -354,6 +425,10 @@ def test_every_backend_keeps_the_contract(
     candidate: Candidate, clause: Callable[[Candidate], None]
 ) -> None:
     clause(candidate)
+
+
+def test_every_backend_of_the_product_is_a_candidate() -> None:
+    assert set(BUILDERS) <= {name.split(',')[0] for name in CANDIDATES}
 
 
 @pytest.mark.parametrize(

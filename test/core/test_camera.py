@@ -38,7 +38,8 @@ REFUSED = {
         'plumb_bob, rational_polynomial, equidistant',
     ),
     'wrong coefficient count': ({'distortion_model': 'equidistant', 'd': [0.1] * 5}, 'has 4'),
-    'no width': ({'width': 0}, 'must be positive'),
+    'no width': ({'width': 0}, 'expected 1 to 8192 px a side'),
+    'absurd height': ({'height': 2**32 - 1}, 'expected 1 to 8192 px a side'),
     'ROI outside': ({'roi': (600, 0, 100, 100)}, 'does not lie inside'),
     'binning to nothing': ({'binning_x': 1000}, 'leaves nothing'),
 }

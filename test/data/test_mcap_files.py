@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 from pathlib import Path
 
@@ -165,6 +166,24 @@ def test_a_file_that_is_no_recording_is_refused(content: bytes, tmp_path: Path) 
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match='no MCAP'):
         list(read_messages(path))
+
+
+@pytest.mark.parametrize('compression', mcap_files.COMPRESSIONS)
+def test_a_damaged_file_is_read_or_refused_but_never_breaks_the_reader(
+    compression: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = record(tmp_path / 'a.mcap', 6, compression=compression).read_bytes()
+    rng, path, refused = random.Random(compression), tmp_path / 'damaged.mcap', 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 5))):
+            damaged[rng.randrange(8, len(damaged) - 8)] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            assert len(list(read_messages(path))) <= 6
+        except FileFormatError:
+            refused += 1
+    assert refused > 50
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -11,9 +12,26 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+
+def _beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        f'msdesis_test_{name}', Path(__file__).with_name(f'{name}.py')
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='session')
+def by_hand() -> ModuleType:
+    """Encoded pictures and what they show, decoded one pixel at a time."""
+    return _beside('by_hand')
 
 
 @pytest.fixture(scope='session')

@@ -441,8 +441,13 @@ def test_configure_fails_in_words_when_the_model_cannot_be_loaded(graph):
     assert g.node.trigger_configure() == SUCCESS
 
 
-def test_a_start_value_out_of_range_makes_configure_fail(graph):
-    g = graph(point_stride=0)
+@pytest.mark.parametrize(
+    'wrong',
+    [{'point_stride': 0}, {'alpha': -0.5}, {'disparity_invalid': 'zero'}, {'tool_color': [1]}],
+)
+def test_a_start_value_out_of_range_makes_configure_fail_each_time(graph, wrong):
+    g = graph(**wrong)
+    assert g.node.trigger_configure() == FAILURE
     assert g.node.trigger_configure() == FAILURE
 
 

@@ -46,15 +46,10 @@ class Msdesis(nn.Module):
           x; d0 is the answer; None in mode 'segmentation'.
         - logits: N x n_classes x H x W float32, above 0 = instrument; None in mode 'disparity'.
         """
-        self._require_size(left)
+        self._require_sizes(left, right)
         disparities = logits = None
         left_features = self.feature_extractor(left.to(self.feature_dtype))
         if 'disparity' in self.config.heads:
-            if right is None or right.shape != left.shape:
-                raise ImageError(
-                    f'mode {self.config.mode} needs a right view of the size of the left one, '
-                    f'{tuple(left.shape)}; got {right if right is None else tuple(right.shape)}'
-                )
             # One view after the other, not one batch: in training, batch-norm then takes its
             # statistics from each view by itself, left first, as it did for the authors' weights.
             right_features = self.feature_extractor(right.to(self.feature_dtype))
@@ -63,11 +58,15 @@ class Msdesis(nn.Module):
             logits = self.segmentation_head(left_features)
         return disparities, logits
 
-    @staticmethod
-    def _require_size(image: Tensor) -> None:
-        height, width = image.shape[-2:]
+    def _require_sizes(self, left: Tensor, right: Tensor | None) -> None:
+        height, width = left.shape[-2:]
         if height % COARSEST_STRIDE or width % COARSEST_STRIDE or not height * width:
             raise ImageError(
                 f'the network takes heights and widths that are multiples of {COARSEST_STRIDE}, '
                 f'not {width}x{height}; pad the pictures (PictureNetwork does)'
+            )
+        if 'disparity' in self.config.heads and (right is None or right.shape != left.shape):
+            raise ImageError(
+                f'mode {self.config.mode} needs a right view of the size of the left one, '
+                f'{tuple(left.shape)}; got {right if right is None else tuple(right.shape)}'
             )

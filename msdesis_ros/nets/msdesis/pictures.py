@@ -30,7 +30,7 @@ class PictureNetwork(nn.Module):
         std: tuple[float, ...] = SCARED_STD,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.mean, self.std = network, mean, std
         # (v / 255 - mean) / std in one multiplication and one addition.
         scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float64))
         shift = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)

@@ -15,10 +15,13 @@ def with_half_features(network: Msdesis) -> Msdesis:
     full size, and the last convolution of the coarsest estimator, which alone answers with a whole
     disparity instead of a correction: there a float16 step is 1/128 px of 32 px each.
     """
-    half = copy.deepcopy(network).half()
+    half = copy.deepcopy(network)
+    half.feature_extractor.half()
+    half.segmentation_head.half()
     head = half.disparity_head
-    head.refine.float()
-    head.disp_decoder_5.estimation[-1].float()
     for level in (5, 4, 3, 2, 1):
-        head.get_submodule(f'upsample{level}').float()
+        head.get_submodule(f'disp_decoder_{level}').half()
+    # From the original: what has been float16 once is no longer what it was.
+    answer = network.disparity_head.disp_decoder_5.estimation[-1]
+    head.disp_decoder_5.estimation[-1] = copy.deepcopy(answer)
     return half

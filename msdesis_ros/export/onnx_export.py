@@ -1,0 +1,207 @@
+"""Write the ONNX file of a network, after it has answered as the network does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msdesis_ros import __version__
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.data.images import atomic_write
+from msdesis_ros.export.graph import OPSET, describe, trace
+from msdesis_ros.export.parity import (
+    TOLERANCES,
+    ParityRow,
+    Tolerance,
+    compare,
+    require_parity,
+)
+from msdesis_ros.nets.torch_extra import require_torch
+
+if TYPE_CHECKING:
+    from msdesis_ros.nets.msdesis.model import Msdesis
+    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+
+PRECISIONS = tuple(TOLERANCES)
+LARGEST_SIDE = 8192
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose weights are exported: the model's name, the SHA-256 of its weights file, the commit
+    that trained it (None where it is not known).
+    """
+
+    name: str
+    weights_sha256: str
+    training_commit: str | None = None
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how it compares with the network.
+
+    `sha256`: of the ONNX file. `image_size`: (width, height). `nodes`: how many of each operator.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    image_size: tuple[int, int]
+    precision: str
+    metadata: dict[str, str]
+    nodes: dict[str, int]
+    parity: tuple[ParityRow, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as the file beside the ONNX file holds it."""
+        return {
+            'file': self.path.name,
+            'sha256': self.sha256,
+            'size_bytes': self.size_bytes,
+            'image_size': list(self.image_size),
+            'precision': self.precision,
+            'opset': OPSET,
+            'metadata': self.metadata,
+            'nodes': self.nodes,
+            'parity': [asdict(row) | {'holds': row.holds} for row in self.parity],
+        }
+
+
+def export_onnx(
+    network: Msdesis,
+    path: str | os.PathLike[str],
+    *,
+    image_size: tuple[int, int],
+    origin: Origin,
+    precision: str = 'fp32',
+    tolerance: Tolerance | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> ExportReport:
+    """Export `network` for pictures of (width, height): `path` (.onnx), and .json beside it.
+
+    The graph takes uint8 pictures and gives planes in the contract of `runtime.graph_contract`;
+    normalising, padding and cropping are inside. `precision`: 'fp32', or 'fp16' with float32
+    disparities and geometry. At the end ONNX Runtime and PyTorch (float32, nothing folded) answer
+    the same pictures; beyond `tolerance` (default: that of the precision) nothing is written.
+    `progress` is told each step in words. The same weights give the same bytes.
+
+    Raises UsageError for a wrong path, size or precision, ModelError where the graph does not
+    answer as the network, MissingExtraError where a package of the extra `export` is missing.
+    """
+    path = _require_usable(path, image_size, precision)
+    require_torch('onnx', 'onnxscript', what='an export to ONNX', extra='export')
+    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.msdesis.precision import with_half_features
+    from msdesis_ros.nets.msdesis.simplified import simplified
+
+    progress('simplifying the network')
+    smaller = simplified(network)
+    if precision == 'fp16':
+        smaller = with_half_features(smaller)
+    progress('tracing the graph')
+    reference = PictureNetwork(network).eval()
+    model = trace(PictureNetwork(smaller), image_size=image_size)
+    metadata = _metadata(reference, origin, image_size, precision)
+    describe(model, metadata)
+    content = model.SerializeToString(deterministic=True)
+    progress('comparing with the network')
+    rows = compare(
+        content, reference, image_size=image_size, tolerance=tolerance or TOLERANCES[precision]
+    )
+    require_parity(rows)
+    report = ExportReport(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        image_size=image_size,
+        precision=precision,
+        metadata=metadata,
+        nodes=dict(sorted(Counter(node.op_type for node in model.graph.node).items())),
+        parity=rows,
+    )
+    _write(report, content)
+    return report
+
+
+def export_sizes(
+    network: Msdesis,
+    path: str | os.PathLike[str],
+    *,
+    image_sizes: Sequence[tuple[int, int]],
+    **options: Any,
+) -> list[ExportReport]:
+    """Export one file for each (width, height); `options` as in `export_onnx`.
+
+    One size is written to `path` itself, X.onnx; of several each goes to X_<width>x<height>.onnx.
+    """
+    path = Path(path)
+    if not image_sizes or len(set(image_sizes)) != len(image_sizes):
+        raise UsageError('give one picture size or several different ones to export for')
+    named = {size: path.with_name(f'{path.stem}_{size[0]}x{size[1]}.onnx') for size in image_sizes}
+    if len(image_sizes) == 1:
+        named = {image_sizes[0]: path}
+    for size in named:
+        _require_usable(path, size, options.get('precision', 'fp32'))
+    return [export_onnx(network, file, image_size=size, **options) for size, file in named.items()]
+
+
+def _require_usable(
+    path: str | os.PathLike[str], image_size: tuple[int, int], precision: str
+) -> Path:
+    if Path(path).suffix != '.onnx':
+        raise UsageError(f'{path} must end in .onnx; the report goes beside it, with .json')
+    if precision not in PRECISIONS:
+        raise UsageError(f'precision is {precision!r}; known: {", ".join(PRECISIONS)}')
+    if not all(1 <= side <= LARGEST_SIDE for side in image_size):
+        raise UsageError(
+            f'cannot export for {image_size[0]}x{image_size[1]} pictures; width and height are '
+            f'from 1 to {LARGEST_SIDE}'
+        )
+    return Path(path)
+
+
+def _metadata(
+    pictures: PictureNetwork, origin: Origin, image_size: tuple[int, int], precision: str
+) -> dict[str, str]:
+    """What the file says about itself, by name; every value is text."""
+    import torch
+
+    config = pictures.network.config
+    input_rule = {
+        'pictures': list(pictures.input_names),
+        'layout': '1 x height x width x 3, uint8, RGB',
+        'size': list(image_size),
+        'inside': 'normalised, then padded right and bottom with 0 to multiples of 32; cropped',
+        'mean': list(pictures.mean),
+        'std': list(pictures.std),
+    }
+    return {
+        'model': origin.name,
+        'weights_sha256': origin.weights_sha256,
+        'training_commit': origin.training_commit or 'unknown',
+        'family': 'msdesis',
+        'encoder': config.encoder,
+        'mode': config.mode,
+        'max_disparity_px': str(config.max_disparity),
+        'n_classes': str(config.n_classes),
+        'precision': precision,
+        'input_rule': json.dumps(input_rule),
+        'exported_by': f'msdesis_ros {__version__}, PyTorch {torch.__version__}, opset {OPSET}',
+    }
+
+
+def _write(report: ExportReport, content: bytes) -> None:
+    """The report goes last: where there is one, it belongs to the ONNX file beside it."""
+    beside = report.path.with_suffix('.json')
+    beside.unlink(missing_ok=True)
+    with atomic_write(report.path) as temporary:
+        temporary.write_bytes(content)
+    with atomic_write(beside) as temporary:
+        temporary.write_text(json.dumps(report.as_json(), indent=2) + '\n', encoding='utf-8')

@@ -1,0 +1,31 @@
+"""What messages show of values that came from outside."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from msdesis_ros.core.errors import shown
+
+NESTED = functools.reduce(lambda inner, _: [inner], range(100_000), 0)
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        ('rgb8', "'rgb8'"),
+        ('a\nb', r"'a\nb'"),
+        (12.5, '12.5'),
+        ('x' * 100, "'" + 'x' * 56 + '...'),
+        (1 << 100_000, '<int>'),
+        (NESTED, '<list>'),
+    ],
+    ids=['text', 'lines', 'number', 'long', 'digits', 'nested'],
+)
+def test_a_value_is_shown_on_one_line_and_not_at_length(value, text):
+    assert shown(value) == text
+
+
+def test_the_length_can_be_chosen():
+    assert shown('abcdefgh', limit=6) == "'ab..."
