@@ -12,7 +12,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from msdesis_ros.ros.player import SPECS
+from msdesis_ros.ros.player_parameters import SPECS
 
 
 def argument(name: str) -> DeclareLaunchArgument:

@@ -7,8 +7,10 @@ import sys
 import typer
 
 from msdesis_ros import __version__
+from msdesis_ros.cli.benchmark import benchmark_app
 from msdesis_ros.cli.demo import demo
 from msdesis_ros.cli.doctor import doctor
+from msdesis_ros.cli.export import export
 from msdesis_ros.cli.infer import infer_app
 from msdesis_ros.cli.models import models_app
 from msdesis_ros.core.errors import MsdesisError, UsageError
@@ -24,8 +26,10 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(doctor)
+app.command()(export)
 app.add_typer(infer_app, name='infer')
 app.add_typer(models_app, name='models')
+app.add_typer(benchmark_app, name='benchmark')
 
 
 def _print_version(wanted: bool) -> None:

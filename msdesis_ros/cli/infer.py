@@ -12,6 +12,7 @@ import typer
 
 from msdesis_ros.cli import rig_options
 from msdesis_ros.core.alignment import VerticalOffset
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair, require_equal_size
 from msdesis_ros.core.quality import Verdict, alignment_reasons
 from msdesis_ros.core.rig import StereoRig
@@ -19,10 +20,13 @@ from msdesis_ros.core.surface import SurfaceBuilder, unpack
 from msdesis_ros.data.images import atomic_write, read_rgb, write_image
 from msdesis_ros.data.overview import overview_picture
 from msdesis_ros.data.ply import write_ply
+from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.factory import create_backend
 from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
 
 infer_app = typer.Typer(no_args_is_help=True, help='Run the pipeline on files, without ROS.')
+
+DEFAULT_MODEL = 'opencv_sgbm'
 
 # Everything `infer pair` may write; what a run does not make is removed, so that a folder never
 # mixes two runs.
@@ -62,7 +66,21 @@ def pair(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
+    model: str | None = typer.Option(
+        None, '--model', help=f'Model card (msdesis models list); default {DEFAULT_MODEL}.'
+    ),
+    checkpoint: Path | None = typer.Option(
+        None, '--checkpoint', help='Weights instead of a card: a .pt or .safetensors file.'
+    ),
+    encoder: str | None = typer.Option(
+        None, '--encoder', help='Of the checkpoint: light or resnet34; default: what it holds.'
+    ),
+    max_disparity: int | None = typer.Option(
+        None, '--max-disparity', help='Of the checkpoint, px; default: what it holds.'
+    ),
+    mode: str | None = typer.Option(
+        None, '--mode', help='Of the checkpoint: multitask, disparity or segmentation.'
+    ),
     backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
     threads: int | None = typer.Option(None, '--threads', help='CPU threads of the backend.'),
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
@@ -83,9 +101,17 @@ def pair(
         rectified=rectified,
         unit=unit,
     )
-    pipeline = PerceptionPipeline(
-        create_backend(model, backend=backend, threads=threads), alpha=alpha
+    chosen = _open_backend(
+        raw_pair.image_size,
+        model=model,
+        checkpoint=checkpoint,
+        encoder=encoder,
+        max_disparity=max_disparity,
+        mode=mode,
+        backend=backend,
+        threads=threads,
     )
+    pipeline = PerceptionPipeline(chosen, alpha=alpha)
     result = pipeline.process(raw_pair, rig)
     offset = pipeline.measure_vertical_offset(result)
     verdict = result.verdict.also(*alignment_reasons(offset, pipeline.monitor.limits))
@@ -95,6 +121,39 @@ def pair(
     typer.echo(
         f'{verdict.state.value}: {result.prediction.coverage:.1%} of the pixels have a disparity; '
         f'wrote {", ".join(written)} to {out}'
+    )
+
+
+def _open_backend(
+    image_size: tuple[int, int],
+    *,
+    model: str | None,
+    checkpoint: Path | None,
+    encoder: str | None,
+    max_disparity: int | None,
+    mode: str | None,
+    backend: str | None,
+    threads: int | None,
+) -> Backend:
+    if checkpoint is None:
+        given = {'--encoder': encoder, '--max-disparity': max_disparity, '--mode': mode}
+        for option, value in given.items():
+            if value is not None:
+                raise UsageError(f'{option} describes a checkpoint; give --checkpoint FILE too')
+        return create_backend(model or DEFAULT_MODEL, backend=backend, threads=threads)
+    if model is not None:
+        raise UsageError('give either --model or --checkpoint, not both')
+    rig_options.require_files(checkpoint)
+    from msdesis_ros.cli.checkpoint_backend import open_checkpoint
+
+    return open_checkpoint(
+        checkpoint,
+        image_size=image_size,
+        encoder=encoder,
+        max_disparity=max_disparity,
+        mode=mode or 'multitask',
+        backend=backend or 'torch',
+        threads=threads,
     )
 
 

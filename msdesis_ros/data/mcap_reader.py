@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,7 +26,8 @@ MAGIC = b'\x89MCAP0\r\n'
 _RECORD_HEAD = struct.Struct('<BQ')
 
 
-class RecordedTopic(NamedTuple):
+@dataclass(frozen=True)
+class RecordedTopic:
     """count: None where it is not known without reading the messages."""
 
     name: str

@@ -97,10 +97,10 @@ def _by_name(path: Path, rows: list[tuple[int, list[str]]], pictures: Sequence[P
         known[Path(name).name] = stamp
     texts = []
     for picture in pictures:
-        stamp = known.get(picture.name, known.get(picture.stem))
-        if stamp is None:
+        text = known.get(picture.name, known.get(picture.stem))
+        if text is None:
             raise FileFormatError(f'{path} holds no stamp for {picture.name}')
-        texts.append(stamp)
+        texts.append(text)
     return texts
 
 
@@ -112,7 +112,7 @@ def _nanoseconds(texts: list[str], names: list[str], unit: str) -> tuple[int, ..
         if not _is_stamp(text):
             raise FileFormatError(f"{name} is '{text}'; expected a number")
         value = Decimal(text)
-        unit = unit or next((u for size, u in _SIZES if value >= size), 's')
+        unit = unit or _unit_of(value)
         # Through decimals: as a float a stamp of today would be off by a hundred nanoseconds.
         stamp_ns = int(value * UNITS_NS[unit])
         if stamp_ns > _LATEST_NS:
@@ -121,3 +121,7 @@ def _nanoseconds(texts: list[str], names: list[str], unit: str) -> tuple[int, ..
             raise FileFormatError(f'{name} is older than the one before; they must be in order')
         stamps.append(stamp_ns)
     return tuple(stamps)
+
+
+def _unit_of(stamp: Decimal) -> str:
+    return next((unit for size, unit in _SIZES if stamp >= size), 's')

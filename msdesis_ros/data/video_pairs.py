@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,7 +96,8 @@ class VideoPairs:
         return (second, first) if self._swap else (first, second)
 
 
-class _Properties(NamedTuple):
+@dataclass(frozen=True)
+class _Properties:
     size: tuple[int, int]
     rate_hz: float
     count: int
@@ -127,7 +129,7 @@ def _require_alike(left: Path, one: _Properties, right: Path, other: _Properties
         )
 
 
-def _frames(path: Path) -> Iterator[Any]:
+def _frames(path: Path) -> Generator[Any, None, None]:
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = 'AUTO'

@@ -22,6 +22,7 @@ from msdesis_ros.export.parity import (
     compare,
     require_parity,
 )
+from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.nets.torch_extra import require_torch
 
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ LARGEST_SIDE = 8192
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose weights are exported: the model's name, the SHA-256 of its weights file, the commit
-    that trained it (None where it is not known).
+    """Whose weights are exported.
+
+    `name`: of the model; `weights_sha256`: of its weights file; `training_commit`: None where it
+    is not known; `mean`, `std`: with which pictures were normalised in training.
     """
 
     name: str
     weights_sha256: str
     training_commit: str | None = None
+    mean: tuple[float, ...] = SCARED_MEAN
+    std: tuple[float, ...] = SCARED_STD
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,11 @@ def export_onnx(
     if precision == 'fp16':
         smaller = with_half_features(smaller)
     progress('tracing the graph')
-    reference = PictureNetwork(network).eval()
-    model = trace(PictureNetwork(smaller), image_size=image_size)
+    reference, deployed = (
+        PictureNetwork(each, mean=origin.mean, std=origin.std).eval()
+        for each in (network, smaller)
+    )
+    model = trace(deployed, image_size=image_size)
     metadata = _metadata(reference, origin, image_size, precision)
     describe(model, metadata)
     content = model.SerializeToString(deterministic=True)
@@ -179,8 +187,8 @@ def _metadata(
         'layout': '1 x height x width x 3, uint8, RGB',
         'size': list(image_size),
         'inside': 'normalised, then padded right and bottom with 0 to multiples of 32; cropped',
-        'mean': list(pictures.mean),
-        'std': list(pictures.std),
+        'mean': list(origin.mean),
+        'std': list(origin.std),
     }
     return {
         'model': origin.name,

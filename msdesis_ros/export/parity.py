@@ -100,7 +100,7 @@ def require_parity(rows: Sequence[ParityRow]) -> None:
 
 
 def parity_pairs(image_size: tuple[int, int]) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-    """Left and right picture (H x W x 3 uint8) by name: a shifted texture, and a hard contrast."""
+    """Left and right picture (H x W x 3 uint8) by name: a shifted texture, and hard contrasts."""
     width, height = image_size
     rng = np.random.default_rng(0)
     shift = max(1, width // 40)
@@ -114,8 +114,8 @@ def parity_pairs(image_size: tuple[int, int]) -> Mapping[str, tuple[np.ndarray, 
     # Black and white, for what only large numbers show.
     noise = rng.integers(0, 2, (2, height, width, 3), dtype=np.uint8) * np.uint8(255)
     return {
-        'shifted texture': (wall[:, :width].copy(), wall[:, shift:].copy()),
-        'black and white noise': (noise[0], noise[1]),
+        'texture': (wall[:, :width].copy(), wall[:, shift:].copy()),
+        'noise': (noise[0], noise[1]),
     }
 
 

@@ -48,7 +48,8 @@ def serialize(message: Any) -> bytes:
     Raises UsageError for a message with a field of a type that no message here has (wstring).
     """
     body = bytearray()
-    _writer_of(type(message))(body, message)
+    kind: Any = type(message)
+    _writer_of(kind)(body, message)
     return _ENCAPSULATION + bytes(body)
 
 

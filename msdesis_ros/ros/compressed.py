@@ -126,6 +126,6 @@ def _decode(data: bytes, header: _Header, format_: str) -> np.ndarray:
 
 def _broken(data: bytes, format_: str) -> ImageError:
     return ImageError(
-        f'the compressed picture ({len(data)} bytes, format {shown(format_)}) is not whole: it was '
-        'cut short or damaged on its way'
+        f'the compressed picture ({len(data)} bytes, format {shown(format_)}) is not whole: it '
+        'was cut short or damaged on its way'
     )

@@ -1,9 +1,8 @@
-"""The `stereo_player` node: picture files as the topics of a stereo camera."""
+"""The `stereo_player` node: pictures, videos and recordings as the topics of a stereo camera."""
 
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
 from typing import Any
@@ -11,50 +10,38 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import Trigger
 
 from msdesis_ros.core.camera import CameraCalibration
-from msdesis_ros.core.errors import MsdesisError, UsageError
+from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.data.images import atomic_write
-from msdesis_ros.data.picture_pairs import find_pairs
-from msdesis_ros.ros.declared import Spec, declare_all
+from msdesis_ros.data.recordings import with_stamp
+from msdesis_ros.data.replay_timeline import Turn
+from msdesis_ros.data.stamp_faults import FaultInjector
+from msdesis_ros.ros.declared import declare_all
+from msdesis_ros.ros.feeder import Feeder
 from msdesis_ros.ros.messages import camera_info_from_camera, make_header
-from msdesis_ros.ros.picture_source import ENCODERS, PictureSource
+from msdesis_ros.ros.played import INFO_TOPIC, SIDES, Fed
+from msdesis_ros.ros.played_sources import make_source
+from msdesis_ros.ros.player_parameters import SPECS, faults_from, require_consistent
 from msdesis_ros.ros.process import EXIT_FAILED, EXIT_OK, run
 from msdesis_ros.ros.qos import input_qos, publisher_events, qos_overrides
+from msdesis_ros.ros.schedule import Schedule
+from msdesis_ros.ros.sent_account import SentAccount
 
 NODE_NAME = 'stereo_player'
-SIDES = ('left', 'right')
-SPECS: dict[str, Spec] = {
-    'left': Spec('', 'Left picture, or a folder of left pictures.'),
-    'right': Spec('', 'Right picture, or a folder with equally many right pictures.'),
-    'calibration': Spec('', 'Calibration file, or LEFT.yaml,RIGHT.yaml (ROS camera_info files).'),
-    'unit': Spec('', 'Unit of the calibration; empty = as usual.', choices=('', 'mm', 'm')),
-    'rectified': Spec(False, 'The pictures are rectified; needed with focal_px and baseline_mm.'),
-    'focal_px': Spec(0.0, 'Focal length of rectified pictures without calibration.', 0.0, 1e6),
-    'baseline_mm': Spec(0.0, 'Baseline of rectified pictures without calibration.', 0.0, 1e5),
-    'rate_hz': Spec(10.0, 'Pairs a second.', 0.01, 1000.0),
-    'loop': Spec(True, 'Start again after the last pair.'),
-    'frames': Spec(0, 'End after so many pairs; 0 = no limit.', 0, 2**31 - 1),
-    'encoding': Spec('rgb8', 'Encoding of the images.', choices=tuple(ENCODERS)),
-    'skew_ms': Spec(0.0, 'Right stamp minus left stamp.', -1e4, 1e4),
-    'skew_jitter_ms': Spec(0.0, 'Largest random change of the skew, up or down.', 0.0, 1e4),
-    'seed': Spec(0, 'Seed of the random changes.', 0, 2**31 - 1),
-    'left_frame_id': Spec('', 'Left frame; empty = as in the calibration, or left_optical.'),
-    'right_frame_id': Spec('', 'Right frame; empty = as in the calibration, or right_optical.'),
-    'wait_for_subscribers': Spec(0, 'Start when each image topic has so many.', 0, 100),
-    'wait_limit_s': Spec(30.0, 'Give up when they have not come by then.', 0.1, 3600.0),
-    'report': Spec('', 'File for a JSON report of what was sent; empty = none.'),
-}
 POLL_S = 0.02
 # A subscriber counts here before it can receive: discovery is not symmetric.
 SETTLE_S = 0.5
+# While that settles the camera_infos go ahead, so that the node has its maps for the first pair.
+INFOS_AHEAD_EVERY_S = 0.1
 
 
 class StereoPlayer(Node):
-    """Publishes each pair with its camera_info at a steady rate, then sets `exit_code`.
+    """Sends what its source holds, with camera_infos and in time, then sets `exit_code`.
 
     Raises MsdesisError (in the constructor) for pictures, calibration or parameters it cannot use.
     """
@@ -63,36 +50,54 @@ class StereoPlayer(Node):
         super().__init__(NODE_NAME, **node_arguments)
         self.exit_code: int | None = None
         self._settings = settings = declare_all(self, SPECS)
-        _require(settings)
-        pairs = find_pairs(left=settings['left'], right=settings['right'])
-        self._source = PictureSource(pairs, encoding=settings['encoding'])
-        assert self._source.image_size is not None
-        cameras = _cameras(settings, self._source.image_size)
-        self._frame_ids = [
-            settings[f'{side}_frame_id'] or camera.frame_id or f'{side}_optical'
-            for side, camera in zip(SIDES, cameras, strict=True)
-        ]
-        empty = make_header(stamp_ns=0, frame_id='')
-        self._infos = [camera_info_from_camera(camera, empty) for camera in cameras]
-        self._image_publishers = [self._publisher(Image, f'{side}/image_raw') for side in SIDES]
-        self._info_publishers = [
-            self._publisher(CameraInfo, f'{side}/camera_info') for side in SIDES
-        ]
-        self._random = random.Random(settings['seed'])
-        self._sent: list[tuple[int, int]] = []
-        self._times_s: list[float] = []
-        count = len(pairs) if not settings['loop'] else settings['frames']
-        self._end_after = min(count, settings['frames'] or count)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        require_consistent(settings)
+        self._source = make_source(settings)
+        self._made_infos = {} if self._source.infos else self._make_infos()
+        self._image_publishers = {
+            side: self._publisher(self._source.image_type, f'{side}/{self._source.image_topic}')
+            for side in SIDES
+        }
+        self._info_publishers = {
+            side: self._publisher(CameraInfo, f'{side}/{INFO_TOPIC}') for side in SIDES
+        }
+        self._faults: FaultInjector[Fed] = FaultInjector(faults_from(settings))
+        self._account = SentAccount()
+        self._feeder = Feeder(self._source, loop=settings['loop'], frames=settings['frames'])
+        self._schedule = Schedule(
+            self._feeder, speed=settings['speed'], period_ns=self._source.period_ns
+        )
+        self._opened_ns = 0
+        self._asked_to_play = settings['autoplay']
+        self.create_service(Trigger, '~/play', self._on_play)
+        self.create_service(Trigger, '~/stop', self._on_stop)
         self._wait_began_s = time.monotonic()
         self._settled_s: float | None = None
-        self._timer = self.create_timer(POLL_S, self._wait, clock=self._steady)
+        self._infos_due_s = 0.0
+        if not self._source.facts().get('complete', True):
+            self.get_logger().warning(self._source.sentence())
+        self._timer = self.create_timer(
+            POLL_S, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def destroy_node(self) -> None:
         """Write the report, then leave the graph."""
+        self._feeder.close()
         self._source.close()
         self._write_report()
         super().destroy_node()
+
+    def _make_infos(self) -> dict[str, CameraInfo]:
+        """The camera_infos of the calibration, for a source that has none."""
+        settings = self._settings
+        infos = {}
+        cameras = _cameras(settings, self._source.image_size)
+        for side, camera, recorded in zip(SIDES, cameras, self._source.frame_ids, strict=True):
+            frame_id = (
+                settings[f'{side}_frame_id'] or recorded or camera.frame_id or f'{side}_optical'
+            )
+            header = make_header(stamp_ns=0, frame_id=frame_id)
+            infos[side] = camera_info_from_camera(camera, header)
+        return infos
 
     def _publisher(self, kind: type, topic: str) -> Any:
         # Reliable, so that both kinds of subscribers match.
@@ -104,10 +109,17 @@ class StereoPlayer(Node):
             qos_overriding_options=qos_overrides(),
         )
 
+    def _step(self) -> None:
+        if self._schedule.running:
+            self._send_what_is_due()
+        elif not self._schedule.started:
+            self._wait()
+
     def _wait(self) -> None:
         """Until all is prepared and the subscribers are there; then start the schedule."""
         wanted = self._settings['wait_for_subscribers']
-        here = min(publisher.get_subscription_count() for publisher in self._image_publishers)
+        publishers = self._image_publishers.values()
+        here = min(publisher.get_subscription_count() for publisher in publishers)
         now_s = time.monotonic()
         if here < wanted:
             self._settled_s = None
@@ -120,47 +132,98 @@ class StereoPlayer(Node):
                 )
             return
         if self._settled_s is None:
-            self._settled_s = now_s + (SETTLE_S if wanted else 0.0)
-        if now_s < self._settled_s or not self._source.ready:
+            self._settled_s = now_s + SETTLE_S
+        if now_s >= self._infos_due_s:
+            self._infos_due_s = now_s + INFOS_AHEAD_EVERY_S
+            self._send_infos_ahead()
+        ready = self._source.ready and self._feeder.filled
+        if not self._asked_to_play or now_s < self._settled_s or not ready:
+            self._sleep(POLL_S * 1e9)
             return
-        self.get_logger().info(
-            f'{len(self._source)} pair(s) at {self._settings["rate_hz"]:g} Hz to {here} '
-            'subscriber(s)'
-        )
-        self.destroy_timer(self._timer)
-        # rcl keeps the phase of a timer: a late call does not move those that follow.
-        period_s = 1.0 / self._settings['rate_hz']
-        self._timer = self.create_timer(period_s, self._send, clock=self._steady)
-        self._send()
+        self.get_logger().info(f'playing {self._source.sentence()} to {here} subscriber(s)')
+        self._schedule.start(time.monotonic_ns())
+        self._send_what_is_due()
 
-    def _send(self) -> None:
-        """Send the next pair; the stamps are the time now."""
-        images = self._source.messages(len(self._sent))
-        left_ns = self.get_clock().now().nanoseconds
-        jitter_ms = self._random.uniform(-1.0, 1.0) * self._settings['skew_jitter_ms']
-        right_ns = left_ns + round((self._settings['skew_ms'] + jitter_ms) * 1e6)
-        headers = [
-            make_header(stamp_ns=stamp_ns, frame_id=frame_id)
-            for stamp_ns, frame_id in zip((left_ns, right_ns), self._frame_ids, strict=True)
-        ]
-        # The calibration first: a node that hears both needs it for the picture.
-        for publishers, messages in (
-            (self._info_publishers, self._infos),
-            (self._image_publishers, images),
-        ):
-            for publisher, message, header in zip(publishers, messages, headers, strict=True):
-                message.header = header
-                publisher.publish(message)
-        self._sent.append((left_ns, right_ns))
-        self._times_s.append(time.monotonic())
-        if len(self._sent) == self._end_after:
+    def _send_infos_ahead(self) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        for side, played in self._source.infos.items():
+            stamp_ns = played.stamp_ns if self._keeps_stamps else now_ns
+            self._info_publishers[side].publish(with_stamp(played.message, stamp_ns))
+        for side in self._made_infos:
+            self._send_made_info(side, now_ns)
+
+    def _send_what_is_due(self) -> None:
+        """Send everything up to now, then sleep until the next message is due."""
+        while due := self._schedule.due(time.monotonic_ns()):
+            self._take_turn(*due)
+        if self._schedule.ended:
             self._finish()
+        else:
+            self._sleep(self._schedule.wait_ns)
+
+    def _sleep(self, duration_ns: float) -> None:
+        self._timer.timer_period_ns = max(1000, int(duration_ns))
+        self._timer.reset()
+
+    @property
+    def _keeps_stamps(self) -> bool:
+        return bool(self._settings['stamps'] == 'recorded')
+
+    def _take_turn(self, fed: Fed, turn: Turn) -> None:
+        if turn.opens_group:
+            self._opened_ns = self.get_clock().now().nanoseconds
+        stamp_ns = self._opened_ns + turn.stamp_offset_ns
+        played = fed.played
+        if self._keeps_stamps:
+            stamp_ns = played.stamp_ns
+        if played.topic == INFO_TOPIC:
+            self._info_publishers[played.side].publish(with_stamp(played.message, stamp_ns))
+            return
+        for arrived_ns, arrived in self._faults.arrivals(played.side, stamp_ns, fed):
+            self._send_picture(arrived, arrived_ns)
+
+    def _send_picture(self, fed: Fed, stamp_ns: int) -> None:
+        played = fed.played
+        message = played.message
+        # The calibration first: a node that hears both needs it for the picture.
+        if played.side in self._made_infos:
+            self._send_made_info(played.side, stamp_ns)
+        if isinstance(message, bytes):
+            message = with_stamp(message, stamp_ns)
+        else:
+            message.header = self._made_infos[played.side].header
+        self._image_publishers[played.side].publish(message)
+        self._account.sent(
+            played.side, stamp_ns=stamp_ns, recorded_ns=played.stamp_ns, round_number=fed.round
+        )
+
+    def _send_made_info(self, side: str, stamp_ns: int) -> None:
+        info = self._made_infos[side]
+        info.header = make_header(stamp_ns=stamp_ns, frame_id=info.header.frame_id)
+        self._info_publishers[side].publish(info)
 
     def _finish(self) -> None:
-        self.destroy_timer(self._timer)
-        for publisher in self._image_publishers + self._info_publishers:
+        for _, stamp_ns, fed in self._faults.leftovers():
+            self._send_picture(fed, stamp_ns)
+        self._timer.cancel()
+        for publisher in (*self._image_publishers.values(), *self._info_publishers.values()):
             publisher.wait_for_all_acked(Duration(seconds=1))
-        self._end(EXIT_OK, f'{len(self._sent)} pairs sent')
+        self._end(EXIT_OK, f'{self._account.pairs} pairs sent')
+
+    def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = True
+        response.message = 'it plays already' if self._asked_to_play else 'playing'
+        self._asked_to_play = True
+        self._schedule.resume(time.monotonic_ns())
+        self._sleep(0)
+        return response
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message = True, 'stopped; ~/play goes on from here'
+        self._asked_to_play = False
+        self._schedule.stop(time.monotonic_ns())
+        self._sleep(POLL_S * 1e9)
+        return response
 
     def _end(self, code: int, sentence: str) -> None:
         # Two lines, because rclpy refuses to log from one line with two severities.
@@ -183,41 +246,20 @@ class StereoPlayer(Node):
 
     def report(self) -> dict[str, Any]:
         """What was sent: counts, rate and the stamps in nanoseconds."""
-        duration_s = self._times_s[-1] - self._times_s[0] if self._times_s else 0.0
         return {
-            'pairs_sent': len(self._sent),
-            'pairs_available': len(self._source),
-            'rate_hz': self._settings['rate_hz'],
-            'rate_achieved_hz': (len(self._sent) - 1) / duration_s if duration_s > 0 else None,
-            'image_size': list(self._source.image_size or ()),
-            'encoding': self._settings['encoding'],
-            'sent_left_stamps_ns': [left for left, _ in self._sent],
-            'sent_right_stamps_ns': [right for _, right in self._sent],
+            **self._account.report(),
+            **self._source.facts(),
+            'rate_hz': _rate_hz(self._source.period_ns, self._settings['speed']),
+            'speed': self._settings['speed'],
+            'stamps': self._settings['stamps'],
+            'image_size': list(self._source.image_size),
+            'encoding': self._settings['encoding'] if self._made_infos else None,
+            'faults': dict(self._faults.counts),
         }
 
 
-def _require(settings: dict[str, Any]) -> None:
-    """Raise UsageError for parameters that are missing or contradict each other."""
-    for side in SIDES:
-        if not settings[side]:
-            raise UsageError(
-                f'parameter {side} is missing: name a picture or a folder of pictures'
-            )
-    metric = settings['focal_px'] > 0, settings['baseline_mm'] > 0
-    if settings['calibration'] and any(metric):
-        raise UsageError('give either calibration, or focal_px and baseline_mm, not both')
-    if settings['calibration']:
-        return
-    if not all(metric):
-        raise UsageError(
-            'the geometry is missing: set the parameter calibration, or for rectified pictures '
-            'rectified, focal_px and baseline_mm'
-        )
-    if not settings['rectified']:
-        raise UsageError(
-            'focal_px and baseline_mm describe rectified pictures only: set rectified:=true, or '
-            'give a calibration'
-        )
+def _rate_hz(period_ns: int | None, speed: float) -> float | None:
+    return None if period_ns is None else round(1e9 / period_ns * speed, 6)
 
 
 def _cameras(

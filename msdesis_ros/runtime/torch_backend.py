@@ -6,6 +6,7 @@ that is exported. PyTorch is imported when a backend is created.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ class TorchBackend(NetworkBackend):
 
     `network`: in eval mode on the CPU, with the weights of which `identity.sha256` is the hash;
     it is copied and left alone. `threads`: PyTorch's setting for the whole process, None leaves
-    it. Raises MissingExtraError where PyTorch or a GPU that it can use is missing.
+    it. `plain`: run the network as it was trained, with none of what makes it faster; the measure
+    of comparisons. Raises MissingExtraError where PyTorch or a GPU that it can use is missing.
     """
 
     def __init__(
@@ -46,19 +48,20 @@ class TorchBackend(NetworkBackend):
         min_disparity_px: float = 0.0,
         sizes: InputRule | None = None,
         threads: int | None = None,
+        plain: bool = False,
     ) -> None:
         require_device(identity.backend)
         import torch
 
-        from msdesis_ros.nets.folding import fold_batch_norms
         from msdesis_ros.nets.msdesis.pictures import PictureNetwork
         from msdesis_ros.nets.msdesis.precision import with_half_features
+        from msdesis_ros.nets.msdesis.simplified import simplified
 
         on_gpu = DEVICES[identity.backend] == 'cuda'
         if threads is not None:
             torch.set_num_threads(threads)
-        folded = fold_batch_norms(network)
-        module = PictureNetwork(with_half_features(folded) if on_gpu else folded).eval()
+        network = copy.deepcopy(network) if plain else simplified(network)
+        module = PictureNetwork(with_half_features(network) if on_gpu else network).eval()
         super().__init__(
             identity=identity,
             interface=GraphInterface(module.input_names, module.output_names, None, None),
@@ -67,9 +70,12 @@ class TorchBackend(NetworkBackend):
             sizes=sizes,
             precision='fp16' if on_gpu else 'fp32',
         )
-        # Channels last is how the convolutions of both processors compute; with the other order
-        # they turn the memory around at every layer.
-        module = module.to(DEVICES[identity.backend], memory_format=torch.channels_last)
+        if not plain:
+            # Channels last is how the convolutions of both processors compute; with the other
+            # order they turn the memory around at every layer. `.to` changes a module in place,
+            # but `simplified` is a copy.
+            module = module.to(memory_format=torch.channels_last)
+        module = module.to(DEVICES[identity.backend])
         self._runner: Any = _GpuRunner(module) if on_gpu else _CpuRunner(module)
 
     @classmethod
@@ -77,20 +83,11 @@ class TorchBackend(NetworkBackend):
         cls, card: ModelCard, *, backend: str = 'torch', threads: int | None = None
     ) -> TorchBackend:
         """Load the weights of a card; ModelError where hash or heads are not the card's."""
-        from msdesis_ros.nets.checkpoints import parse_checkpoint
-        from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE
-
-        file = card.weights_file()
-        mode = next((mode for mode, heads in HEADS_OF_MODE.items() if heads == card.heads), None)
-        if mode is None:
-            raise ModelError(
-                f'the card of {card.name} promises the heads {sorted(card.heads)}, which no mode '
-                f'of the family {card.family} has; correct the card'
-            )
-        loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode)
         return cls(
-            loaded.network,
-            identity=ModelIdentity(name=card.name, sha256=file.sha256, backend=backend),
+            network_of_card(card),
+            identity=ModelIdentity(
+                name=card.name, sha256=card.weights_file().sha256, backend=backend
+            ),
             min_disparity_px=card.min_disparity_px,
             max_disparity_px=card.max_disparity_px,
             sizes=card.input,
@@ -103,6 +100,21 @@ class TorchBackend(NetworkBackend):
 
     def _release(self) -> None:
         self._runner = None
+
+
+def network_of_card(card: ModelCard) -> Msdesis:
+    """The network of a card with its weights, in eval mode; ModelError where they are not its."""
+    from msdesis_ros.nets.checkpoints import parse_checkpoint
+    from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE
+
+    file = card.weights_file()
+    mode = next((mode for mode, heads in HEADS_OF_MODE.items() if heads == card.heads), None)
+    if mode is None:
+        raise ModelError(
+            f'the card of {card.name} promises the heads {sorted(card.heads)}, which no mode '
+            f'of the family {card.family} has; correct the card'
+        )
+    return parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode).network
 
 
 def require_device(backend: str) -> str:

@@ -106,6 +106,12 @@ WRONG_USE = {
     ),
     'unknown unit': (['--rectified', '--unit', 'inch'], 'choose mm or m'),
     'unknown option': (['--rectfied'], '--rectfied'),
+    'a card and a checkpoint': (
+        ['--rectified', '--model', 'opencv_sgbm', '--checkpoint', 'x.pt'],
+        'not both',
+    ),
+    'an encoder without a checkpoint': (['--rectified', '--encoder', 'light'], '--checkpoint'),
+    'a missing checkpoint': (['--rectified', '--checkpoint', 'x.pt'], 'x.pt does not exist'),
     'unknown backend': (['--rectified', '--backend', 'abacus'], 'known'),
 }
 

@@ -17,6 +17,7 @@ from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import HEADS, Backend, RawOutput, contiguous_pair
 from msdesis_ros.runtime.factory import BUILDERS, create_backend, open_graph
 from msdesis_ros.runtime.model_card import InputRule
+from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
 from msdesis_ros.runtime.torch_backend import TorchBackend
 
 GRAPH = """
@@ -106,6 +107,17 @@ def tiny_network(backend: str, size: str, sizes: InputRule, text: str = GRAPH) -
     )
 
 
+def tensorrt_network() -> Backend:
+    onnx = pytest.importorskip('onnx', reason='the package onnx makes the test graph')
+    return skipping_what_is_missing(
+        TensorRtBackend,
+        onnx.parser.parse_model(GRAPH.replace('H,W', '64,96')).SerializeToString(),
+        identity=ModelIdentity(name='tiny', sha256='0' * 64, backend='tensorrt'),
+        max_disparity_px=255.0,
+        build_engine=True,
+    )
+
+
 def torch_network(backend: str, mode: str = 'multitask') -> Backend:
     pytest.importorskip('torch', reason='the extra torch is not installed')
     return skipping_what_is_missing(
@@ -153,7 +165,7 @@ CANDIDATES = {
     **graph_candidates('openvino'),
     **graph_candidates('openvino_bf16'),
     # TensorRT compiles an engine for one size.
-    'tensorrt': Candidate(lambda: tiny_network('tensorrt', '64,96', InputRule()), (64, 96)),
+    'tensorrt': Candidate(tensorrt_network, (64, 96)),
     **{
         f'{backend}, {mode}': Candidate(
             functools.partial(torch_network, backend, mode), (97, 64), bounded=False

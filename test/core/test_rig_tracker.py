@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.core.rig_tracker import SETTLE_S, RigTracker
+from msdesis_ros.core.rig_tracker import SETTLE_S, RigTracker, Standing
 
 
 class Feed:
@@ -27,6 +27,20 @@ class Feed:
 
         return self.tracker.update(
             side, focal, parse, stamp_ns=round(stamp_s * 1e9), now_s=self.now_s
+        )
+
+    def picture(self, side: str, stamp_s: float) -> None:
+        self.tracker.see_picture(side, round(stamp_s * 1e9))
+
+    def frame(self, stamp_s: float, focal: float) -> None:
+        """Both eyes: a picture, and a camera_info with its stamp."""
+        for side in ('left', 'right'):
+            self.picture(side, stamp_s)
+            self.send(side, focal, stamp_s=stamp_s)
+
+    def standing(self, left_s: float, right_s: float | None = None) -> Standing:
+        return self.tracker.standing(
+            left_ns=round(left_s * 1e9), right_ns=round((right_s or left_s) * 1e9)
         )
 
     @property
@@ -85,6 +99,7 @@ def test_an_eye_that_did_not_change_confirms_by_speaking_later(feed):
 def test_a_latched_eye_is_taken_as_unchanged_after_a_second(feed):
     feed.send('left', 500)
     feed.send('right', 500)
+    feed.now_s += 1
     feed.send('left', 500.00001)
     assert not feed.tracker.tick(now_s=feed.now_s + SETTLE_S * 0.9)
     assert feed.focal is None
@@ -109,3 +124,128 @@ def test_two_calibrations_that_do_not_fit_are_refused(feed):
     feed.send('right', 700)
     assert feed.focal is None
     assert 'focal lengths differ' in feed.tracker.problem
+
+
+def test_an_eye_that_has_spoken_at_that_time_already_is_not_waited_for(feed):
+    feed.frame(1.0, 500)
+    feed.send('right', 500.00001, stamp_s=2.0)
+    assert feed.focal is None
+    feed.send('left', 500.00001, stamp_s=2.0)
+    assert feed.focal == 500.00001
+    feed.send('left', 500.00002, stamp_s=2.0)
+    assert feed.focal == 500.00002
+
+
+def test_no_rig_mixes_calibrations_on_the_way_back_from_a_refused_one(feed):
+    feed.frame(1.0, 500)
+    feed.frame(2.0, -1)
+    assert feed.tracker.problem.startswith('left camera_info refused')
+    # It would pass the gate together with what the right eye said before.
+    feed.send('right', 500, stamp_s=2.0)
+    feed.send('left', 500.00001, stamp_s=3.0)
+    assert feed.focal is None and 'waiting' in feed.tracker.problem
+    feed.send('right', 500.00001, stamp_s=3.0)
+    assert feed.focal == 500.00001
+
+
+def test_a_camera_info_that_was_overtaken_by_a_newer_one_is_ignored(feed):
+    feed.frame(1.0, 500)
+    feed.frame(1.1, 600)
+    assert feed.focal == 600
+    # The second subscription of the topic delivers what the first one had before.
+    assert not feed.send('left', 500, stamp_s=1.0)
+    assert feed.focal == 600
+
+
+def test_a_camera_info_from_a_clock_that_was_set_back_counts(feed):
+    feed.frame(3600.0, 500)
+    feed.frame(1.0, 600)
+    assert feed.focal == 600
+
+
+def test_pictures_without_camera_infos_of_their_own_stand_with_the_rig_there_is(feed):
+    assert feed.standing(1.0) is Standing.OPEN
+    feed.send('left', 500, stamp_s=0.0)
+    assert feed.standing(1.0) is Standing.OPEN
+    feed.send('right', 500, stamp_s=0.0)
+    assert feed.standing(1.0) is Standing.USABLE
+    feed.send('left', -1, stamp_s=0.0)
+    feed.send('right', 500, stamp_s=0.0)
+    assert feed.standing(1.1) is Standing.REFUSED
+
+
+@pytest.mark.parametrize('first', ['picture', 'camera_info'])
+def test_a_picture_waits_for_its_own_camera_info_where_each_has_one(feed, first):
+    for stamp_s in (1.0, 1.1):
+        for side in ('left', 'right'):
+            if first == 'picture':
+                feed.picture(side, stamp_s)
+            feed.send(side, 500, stamp_s=stamp_s)
+            feed.picture(side, stamp_s)
+    assert feed.standing(1.1) is Standing.USABLE
+    assert feed.standing(1.2) is Standing.EXPECTED
+    feed.send('left', 500, stamp_s=1.2)
+    assert feed.standing(1.2) is Standing.EXPECTED
+    feed.send('right', 500, stamp_s=1.2)
+    assert feed.standing(1.2) is Standing.USABLE
+
+
+def test_pictures_from_before_a_change_do_not_stand_with_the_new_rig(feed):
+    feed.frame(1.0, 500)
+    feed.frame(1.1, 500)
+    for side in ('left', 'right'):  # small messages overtake large ones
+        feed.send(side, 600, stamp_s=1.3)
+    assert feed.focal == 600
+    assert feed.standing(1.2) is Standing.OUTDATED
+    assert feed.standing(1.3, 1.2) is Standing.OUTDATED
+    assert feed.standing(1.3) is Standing.USABLE
+
+
+def test_pictures_that_cannot_be_compared_with_a_change_are_taken(feed):
+    # The stamps of these camera_infos are of another clock, hours ahead.
+    for stamp_s, focal in ((9000.0, 500), (9001.0, 600)):
+        for side in ('left', 'right'):
+            feed.send(side, focal, stamp_s=stamp_s)
+    feed.picture('left', 1.0)
+    feed.picture('right', 1.0)
+    assert feed.focal == 600
+    assert feed.standing(1.0) is Standing.USABLE
+
+
+def test_camera_infos_that_stop_are_not_waited_for_again(feed):
+    feed.frame(1.0, 500)
+    assert feed.standing(1.1) is Standing.EXPECTED
+    feed.tracker.give_up_waiting(left_ns=1_100_000_000, right_ns=1_100_000_000)
+    assert feed.standing(1.1) is Standing.USABLE
+    assert feed.standing(1.2) is Standing.USABLE
+    feed.frame(1.3, 500)
+    assert feed.standing(1.4) is Standing.EXPECTED
+
+
+def test_one_missing_camera_info_does_not_end_the_trust_in_the_other_eye(feed):
+    feed.frame(1.0, 500)
+    feed.send('left', 500, stamp_s=1.1)
+    feed.tracker.give_up_waiting(left_ns=1_100_000_000, right_ns=1_100_000_000)
+    assert feed.standing(1.1) is Standing.USABLE
+    assert feed.standing(1.2) is Standing.EXPECTED
+    feed.send('left', 500, stamp_s=1.2)
+    assert feed.standing(1.2) is Standing.USABLE
+
+
+def test_after_time_was_set_back_old_stamps_decide_nothing(feed):
+    feed.frame(3600.0, 500)
+    feed.frame(3600.1, 600)
+    feed.tracker.set_time_back(1_000_000_000)
+    # The pictures of the new run still have camera_infos of their own.
+    assert feed.standing(1.0) is Standing.EXPECTED
+    feed.frame(1.0, 600)
+    assert feed.standing(1.0) is Standing.USABLE
+
+
+def test_camera_infos_that_announced_the_new_time_are_kept(feed):
+    feed.frame(3600.0, 500)
+    for side in ('left', 'right'):
+        feed.send(side, 600, stamp_s=1.0)
+    feed.tracker.set_time_back(1_000_000_000)
+    assert feed.standing(1.0) is Standing.USABLE
+    assert feed.focal == 600

@@ -1,15 +1,17 @@
 """Feed one target with malformed inputs and print what became of them.
 
-    python run.py TARGET COUNT [SEED]
+    python run.py TARGET COUNT [--seed 0] [--hang-s 20]
 
 A process of its own, because a defect may be a crash or an endless loop of native code: the caller
-sees the signal, and the input that did it is in FOLDER or in the traceback. Prints JSON: examples,
-valid, refused (how often each error), grown_mb (resident memory after the first tenth and at the
-end), slowest_s.
+sees the signal, and Python's stack at that moment is on stderr. Any other defect ends as the
+traceback of Hypothesis with the smallest input that shows it. Prints JSON: examples, valid,
+refused (how often each error), resident_mb (after the first tenth, and at the end), slowest_s and
+the input that took so long.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import faulthandler
 import gc
@@ -22,13 +24,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from targets import TARGETS, Target
 
 from msdesis_ros.core.errors import MsdesisError
 
-# Nothing that is malformed may take longer; a busy machine alone does not take as long.
-HANG_S = 20
 # Numbers enough for maps of a megapixel; an input that asks for gigabytes must be refused.
 MEMORY_BYTES = 2 << 30
 # Hypothesis remembers every example of a run, so that long runs are made of short ones.
@@ -39,14 +40,15 @@ LONGEST_SENTENCE = 600
 class Tally:
     """What became of the examples."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_s: float) -> None:
+        self.hang_s = hang_s
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.slowest_s = 0.0
         self.slowest = ''
 
     def take(self, target: Target, value: Any, folder: Path) -> None:
         began = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, HANG_S)
+        signal.setitimer(signal.ITIMER_REAL, self.hang_s)
         try:
             target.take(value, folder)
         except MsdesisError as error:
@@ -74,13 +76,17 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def fuzz(target: Target, folder: Path, *, count: int, first_seed: int) -> dict[str, Any]:
-    inputs, tally, sizes_mb = target.inputs(folder), Tally(), []
-    for number, begin in enumerate(range(0, count, EXAMPLES_PER_RUN)):
+def fuzz(
+    target: Target, folder: Path, *, count: int, first_seed: int, hang_s: float
+) -> dict[str, Any]:
+    inputs, tally, sizes_mb = target.inputs(folder), Tally(hang_s=hang_s), []
+    # At least ten runs, so that there is a size before and after.
+    size = min(EXAMPLES_PER_RUN, -(-count // 10))
+    for number in range(-(-count // size)):
 
         @seed(first_seed + number)
         @settings(
-            max_examples=min(EXAMPLES_PER_RUN, count - begin),
+            max_examples=size,
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),
@@ -98,24 +104,34 @@ def fuzz(target: Target, folder: Path, *, count: int, first_seed: int) -> dict[s
         'examples': sum(outcomes.values()),
         'valid': outcomes.pop('valid', 0),
         'refused': outcomes,
-        'grown_mb': [sizes_mb[len(sizes_mb) // 10], sizes_mb[-1]],
+        'resident_mb': [sizes_mb[len(sizes_mb) // 10], sizes_mb[-1]],
         'slowest_s': tally.slowest_s,
         'slowest': tally.slowest,
     }
 
 
-def main(name: str, count: str, first_seed: str = '0') -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('target', choices=sorted(TARGETS))
+    parser.add_argument('count', type=int)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--hang-s', type=float, default=20, help='a busy machine needs less')
+    asked = parser.parse_args()
     faulthandler.enable()
     faulthandler.register(signal.SIGALRM, chain=True)
-    import cv2
-
     cv2.setNumThreads(1)
     used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES,) * 2)
     with tempfile.TemporaryDirectory() as folder:
-        found = fuzz(TARGETS[name], Path(folder), count=int(count), first_seed=int(first_seed))
+        found = fuzz(
+            TARGETS[asked.target],
+            Path(folder),
+            count=asked.count,
+            first_seed=asked.seed,
+            hang_s=asked.hang_s,
+        )
     json.dump(found, sys.stdout)
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    main()

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mutations import BINARY, TEXT, changes, mutated
 
 from msdesis_ros.core.camera import CameraCalibration
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.rectification import Rectifier
 from msdesis_ros.core.resources import resource
 from msdesis_ros.core.rig import StereoRig
@@ -406,6 +407,8 @@ def take_card(content: bytes, folder: Path) -> None:
 
 def _leak(value: int, folder: Path, kept: list[bytearray] = []) -> None:  # noqa: B006 - it is meant to grow
     kept.append(bytearray(b'x' * 200_000))
+    if value % 2:
+        raise UsageError('refused')
 
 
 def _hang(value: int, folder: Path) -> None:
@@ -421,6 +424,10 @@ def _crash(value: int, folder: Path) -> None:
 def _raise(value: int, folder: Path) -> None:
     if value > 40:
         raise KeyError(value)
+
+
+def _mumble(value: int, folder: Path) -> None:
+    raise UsageError('two\nlines')
 
 
 def _allocate(value: int, folder: Path) -> None:
@@ -443,5 +450,6 @@ TARGETS: dict[str, Target] = {
     'control_hang': Target(_numbers, _hang),
     'control_crash': Target(_numbers, _crash),
     'control_error': Target(_numbers, _raise),
+    'control_words': Target(_numbers, _mumble),
     'control_allocation': Target(_numbers, _allocate),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import socket
@@ -12,26 +11,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-
-
-def _beside(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        f'msdesis_test_{name}', Path(__file__).with_name(f'{name}.py')
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='session')
-def by_hand() -> ModuleType:
-    """Encoded pictures and what they show, decoded one pixel at a time."""
-    return _beside('by_hand')
 
 
 @pytest.fixture(scope='session')
@@ -114,6 +96,22 @@ def graph(ros_context: Any) -> Iterator[Graph]:
     graph = Graph(ros_context)
     yield graph
     graph.close()
+
+
+@pytest.fixture
+def node_graph(ros_domain: int) -> Iterator[Callable[..., Any]]:
+    """Return a way to make a `node_graph.Graph`, whose arguments are parameters of the node."""
+    from .node_graph import Graph
+
+    graphs: list[Graph] = []
+
+    def make(**parameters: Any) -> Graph:
+        graphs.append(Graph(**parameters))
+        return graphs[-1]
+
+    yield make
+    for made in graphs:
+        made.close()
 
 
 def end_process(process: subprocess.Popen[str]) -> None:

@@ -8,37 +8,34 @@ from hypothesis import strategies as st
 from msdesis_ros.core.errors import ImageError
 from msdesis_ros.ros.encodings import INPUT_ENCODINGS, rgb_from_rows
 
+from . import by_hand
+
 BAYER = [name for name in INPUT_ENCODINGS if name.startswith('bayer')]
 YUV = ['yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv']
 # Odd and even, narrower and wider than what SIMD instructions take at once.
 SIZES = [(4, 3), (7, 5), (6, 6), (131, 9), (130, 4)]
 
 
-@pytest.fixture(scope='module')
-def both(by_hand):
-    """Return our picture and the one decoded by hand, as int16."""
-
-    def both(encoding: str, *, width: int, height: int, padding: int = 0, seed: int = 0):
-        layout = {'width': width, 'height': height}
-        step = width * by_hand.bytes_per_pixel(encoding) + padding
-        data = by_hand.random_rows(encoding, **layout, padding=padding, seed=seed)
-        ours = rgb_from_rows(data, encoding, **layout, step=step)
-        assert (ours.dtype, ours.shape) == (np.uint8, (height, width, 3))
-        assert ours.flags.c_contiguous
-        hand = by_hand.decode(encoding, data, **layout, step=step)
-        return ours.astype(np.int16), hand.astype(np.int16)
-
-    return both
+def both(encoding: str, *, width: int, height: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Our picture of random bytes and the one decoded by hand, as int16."""
+    layout = {'width': width, 'height': height}
+    step = width * by_hand.bytes_per_pixel(encoding) + padding
+    data = by_hand.random_rows(encoding, **layout, padding=padding)
+    ours = rgb_from_rows(data, encoding, **layout, step=step)
+    assert (ours.dtype, ours.shape) == (np.uint8, (height, width, 3))
+    assert ours.flags.c_contiguous
+    hand = by_hand.decode(encoding, data, **layout, step=step)
+    return ours.astype(np.int16), hand.astype(np.int16)
 
 
-def test_every_encoding_has_a_reference_made_by_hand(by_hand):
+def test_every_encoding_has_a_reference_made_by_hand():
     assert set(INPUT_ENCODINGS) == set(by_hand.ENCODINGS)
 
 
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
 @pytest.mark.parametrize('padding', [0, 1, 37])
 @pytest.mark.parametrize(('width', 'height'), SIZES)
-def test_every_pixel_is_as_decoded_by_hand(both, encoding, width, height, padding):
+def test_every_pixel_is_as_decoded_by_hand(encoding, width, height, padding):
     width += encoding in YUV and width % 2
     ours, hand = both(encoding, width=width, height=height, padding=padding)
     allowed = 1 if encoding in YUV else 0
@@ -46,7 +43,7 @@ def test_every_pixel_is_as_decoded_by_hand(both, encoding, width, height, paddin
 
 
 @pytest.mark.parametrize('encoding', BAYER)
-def test_a_mosaic_read_under_another_name_is_another_picture(by_hand, encoding):
+def test_a_mosaic_read_under_another_name_is_another_picture(encoding):
     layout = {'width': 12, 'height': 10, 'step': 12}
     data = by_hand.random_rows(encoding, width=12, height=10, padding=0)
     hand = by_hand.decode(encoding, data, **layout)
@@ -92,7 +89,7 @@ def test_an_rgb8_picture_without_padding_is_not_copied():
 
 
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
-def test_bytes_behind_the_last_row_are_ignored(by_hand, encoding):
+def test_bytes_behind_the_last_row_are_ignored(encoding):
     layout = {'width': 6, 'height': 4}
     data = by_hand.random_rows(encoding, **layout, padding=3)
     layout['step'] = 6 * by_hand.bytes_per_pixel(encoding) + 3
@@ -108,7 +105,7 @@ def test_bytes_behind_the_last_row_are_ignored(by_hand, encoding):
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None)
-def test_padding_changes_nothing(by_hand, encoding, half_width, height, padding, seed):
+def test_padding_changes_nothing(encoding, half_width, height, padding, seed):
     width = 2 * half_width
     layout = {'width': width, 'height': height}
     data = by_hand.random_rows(encoding, **layout, padding=padding, seed=seed)
@@ -150,14 +147,14 @@ def test_a_mosaic_without_neighbours_on_both_sides_is_refused(encoding, width, h
 
 
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
-def test_missing_data_is_refused_with_expected_and_actual_count(by_hand, encoding):
+def test_missing_data_is_refused_with_expected_and_actual_count(encoding):
     step = 6 * by_hand.bytes_per_pixel(encoding) + 2
     with pytest.raises(ImageError, match=rf'{4 * step - 1} bytes of data, expected {4 * step}'):
         rgb_from_rows(bytes(4 * step - 1), encoding, width=6, height=4, step=step)
 
 
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
-def test_a_step_shorter_than_a_row_is_refused(by_hand, encoding):
+def test_a_step_shorter_than_a_row_is_refused(encoding):
     row = 6 * by_hand.bytes_per_pixel(encoding)
     with pytest.raises(ImageError, match=rf'step .* is {row - 1} bytes; a row needs .* {row}:'):
         rgb_from_rows(bytes(1000), encoding, width=6, height=4, step=row - 1)

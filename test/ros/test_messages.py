@@ -24,6 +24,8 @@ from msdesis_ros.ros import messages
 from msdesis_ros.ros.encodings import INPUT_ENCODINGS
 from msdesis_ros.ros.message_buffers import cloud_buffer, disparity_buffer, image_buffer
 
+from . import by_hand
+
 STAMP_NS = 1_700_000_000_123_456_789
 
 
@@ -34,7 +36,7 @@ def header() -> Header:
 WIDTH, HEIGHT = 10, 7
 
 
-def image(encoding: str, by_hand: Any, *, padding: int = 0, is_bigendian: int = 0) -> Image:
+def image(encoding: str, *, padding: int = 0, is_bigendian: int = 0) -> Image:
     """Return an Image of random bytes."""
     step = WIDTH * by_hand.bytes_per_pixel(encoding) + padding
     message = Image(
@@ -45,7 +47,7 @@ def image(encoding: str, by_hand: Any, *, padding: int = 0, is_bigendian: int = 
     return message
 
 
-def shown(message: Any, by_hand: Any) -> np.ndarray:
+def shown(message: Any) -> np.ndarray:
     """Return what an Image shows, decoded by hand, as int16."""
     rgb = by_hand.decode(
         message.encoding,
@@ -60,27 +62,25 @@ def shown(message: Any, by_hand: Any) -> np.ndarray:
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
 @pytest.mark.parametrize('is_bigendian', [0, 1, 255])
 def test_an_image_arrives_as_rgb_whatever_byte_order_it_claims(
-    encoding: str, is_bigendian: int, by_hand: Any
+    encoding: str, is_bigendian: int
 ) -> None:
-    message = image(encoding, by_hand, padding=5, is_bigendian=is_bigendian)
+    message = image(encoding, padding=5, is_bigendian=is_bigendian)
 
     rgb = messages.rgb_from_image(message)
 
     assert (rgb.dtype, rgb.shape) == (np.uint8, (HEIGHT, WIDTH, 3))
     assert rgb.flags.c_contiguous
     allowed = 1 if encoding in by_hand.YUV else 0
-    assert np.abs(rgb - shown(message, by_hand)).max() <= allowed
+    assert np.abs(rgb - shown(message)).max() <= allowed
 
 
-def test_an_rgb8_image_without_padding_is_not_copied(by_hand: Any) -> None:
-    message = image('rgb8', by_hand)
+def test_an_rgb8_image_without_padding_is_not_copied() -> None:
+    message = image('rgb8')
     assert np.shares_memory(messages.rgb_from_image(message), np.frombuffer(message.data, 'B'))
 
 
-def test_an_image_decoded_from_a_file_with_bytes_or_an_array_as_data_is_read_too(
-    by_hand: Any,
-) -> None:
-    message = image('bgr8', by_hand)
+def test_an_image_decoded_from_a_file_with_bytes_or_an_array_as_data_is_read_too() -> None:
+    message = image('bgr8')
     expected = messages.rgb_from_image(message)
 
     class FromFile:
@@ -92,8 +92,8 @@ def test_an_image_decoded_from_a_file_with_bytes_or_an_array_as_data_is_read_too
         assert np.array_equal(messages.rgb_from_image(from_file), expected)
 
 
-def test_what_cannot_be_read_is_refused_by_name(by_hand: Any) -> None:
-    message = image('rgb8', by_hand)
+def test_what_cannot_be_read_is_refused_by_name() -> None:
+    message = image('rgb8')
     message.encoding = '16UC1'
     with pytest.raises(ImageError, match="'16UC1' is not supported; publish one of rgb8, bgr8"):
         messages.rgb_from_image(message)
@@ -104,9 +104,9 @@ def test_what_cannot_be_read_is_refused_by_name(by_hand: Any) -> None:
 
 
 @pytest.mark.parametrize('encoding', INPUT_ENCODINGS)
-def test_images_are_read_as_cv_bridge_reads_them(encoding: str, by_hand: Any) -> None:
+def test_images_are_read_as_cv_bridge_reads_them(encoding: str) -> None:
     bridge = pytest.importorskip('cv_bridge', reason='cv_bridge is not installed').CvBridge()
-    message = image(encoding, by_hand)
+    message = image(encoding)
     expected = bridge.imgmsg_to_cv2(message, 'rgb8')
     assert np.array_equal(messages.rgb_from_image(message), expected)
 

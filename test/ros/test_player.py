@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import time
@@ -16,17 +15,20 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from msdesis_ros.core.errors import FileFormatError, ImageError, UsageError
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.images import write_image
+from msdesis_ros.data.mcap_files import read_messages
 from msdesis_ros.data.picture_pairs import find_pairs
 from msdesis_ros.ros.messages import camera_from_camera_info, rgb_from_image, stamp_ns
 from msdesis_ros.ros.picture_source import PictureSource
 from msdesis_ros.ros.player import StereoPlayer
 
 Start = Callable[..., Any]
+SIDES = ('left', 'right')
 GEOMETRY = {'rectified': True, 'focal_px': 500.0, 'baseline_mm': 4.0}
 
 
@@ -45,23 +47,34 @@ def folders(path: Path, count: int, **size: int) -> tuple[Path, Path]:
 class Eyes:
     """Subscribes to all topics of the player and keeps what comes."""
 
-    def __init__(self, graph: Any, *, reliable: bool = False) -> None:
-        self.images: dict[str, list[Image]] = {'left': [], 'right': []}
+    def __init__(
+        self,
+        graph: Any,
+        *,
+        kind: type = Image,
+        topic: str = 'image_raw',
+        reliable: bool = False,
+    ) -> None:
+        self.images: dict[str, list[Any]] = {'left': [], 'right': []}
         self.infos: dict[str, list[CameraInfo]] = {'left': [], 'right': []}
         # Deep enough for a busy test machine.
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         qos = QoSProfile(depth=50, reliability=reliability)
         for side in ('left', 'right'):
-            graph.node.create_subscription(
-                Image, f'{side}/image_raw', self.images[side].append, qos
-            )
+            graph.node.create_subscription(kind, f'{side}/{topic}', self.images[side].append, qos)
             graph.node.create_subscription(
                 CameraInfo, f'{side}/camera_info', self.infos[side].append, qos
             )
 
     def complete(self, count: int) -> bool:
-        received = itertools.chain(self.images.values(), self.infos.values())
-        return all(len(messages) == count for messages in received)
+        return all(len(messages) == count for messages in self.images.values()) and all(
+            len(self.infos_of_images(side)) == count for side in self.images
+        )
+
+    def infos_of_images(self, side: str) -> list[CameraInfo]:
+        """The camera_infos but those that go ahead of the first picture."""
+        stamps = {stamp_ns(image.header.stamp) for image in self.images[side]}
+        return [info for info in self.infos[side] if stamp_ns(info.header.stamp) in stamps]
 
 
 @pytest.mark.parametrize('reliable', [False, True])
@@ -105,7 +118,8 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
     for one_ns, other_ns in zip(stamps['left'], stamps['right'], strict=True):
         assert other_ns - one_ns == 3_500_000
     for side in ('left', 'right'):
-        assert [stamp_ns(message.header.stamp) for message in eyes.infos[side]] == stamps[side]
+        infos = eyes.infos_of_images(side)
+        assert [stamp_ns(message.header.stamp) for message in infos] == stamps[side]
         headers = [m.header.frame_id for m in eyes.infos[side] + eyes.images[side]]
         assert set(headers) == {f'{side}_optical'}
     cameras = [camera_from_camera_info(eyes.infos[side][0]) for side in ('left', 'right')]
@@ -219,7 +233,7 @@ def test_a_signal_ends_the_player_with_its_report(
         right=str(right / '0.png'),
         **GEOMETRY,
         rate_hz=50.0,
-        skew_jitter_ms=2.0,
+        jitter_ms=2.0,
         seed=3,
         report=str(report),
     )
@@ -286,10 +300,23 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'focal_px': 0.0}, UsageError, 'the geometry is missing'),
     ({'rectified': False}, UsageError, 'rectified:=true'),
     ({'calibration': 'c.yaml'}, UsageError, 'not both'),
-    ({'rate_hz': 0.0}, UsageError, '0.01 .. 1000'),
+    ({'rate_hz': -1.0}, UsageError, '0 .. 1000'),
     ({'rate_hz': 10}, UsageError, 'decimal point'),
     ({'encoding': 'yuv422'}, UsageError, 'rgb8, bgr8, mono8'),
     ({'unit': 'inch'}, UsageError, r'\(empty\), mm, m'),
+    ({'video': 'v.mp4'}, UsageError, 'video and left and right are given'),
+    ({'recording': 'r.mcap', 'left': '', 'right': '', 'rate_hz': 5.0}, UsageError, 'see speed'),
+    ({'recording': 'r.mcap', 'left': '', 'right': ''}, FileFormatError, 'cannot read'),
+    ({'left_topic': '/l'}, UsageError, 'set recording too'),
+    ({'swap': True}, UsageError, 'set video too'),
+    ({'stamp_file': 's.csv', 'stamps_in_names': True}, UsageError, 'not both'),
+    ({'stamp_file': 'a,b,c'}, UsageError, 'more than two files'),
+    ({'stamp_file': '/none.csv'}, FileFormatError, 'cannot read /none.csv'),
+    ({'left': 'l.mp4'}, UsageError, 'must both be videos'),
+    ({'stamps': 'later'}, UsageError, 'now, recorded'),
+    ({'speed': 0.0}, UsageError, '0.001 .. 1000'),
+    ({'drop_left': 1.5}, UsageError, '0 .. 1'),
+    ({'layout': 'interlaced'}, UsageError, 'side_by_side, top_bottom'),
 ]
 
 
@@ -326,3 +353,273 @@ def test_what_goes_wrong_ends_the_player_with_one_sentence(
     assert process.wait(timeout=20) == code, process.log()
     assert sentence in process.log()
     assert 'Traceback' not in process.log()
+
+
+# --- Videos, recordings, stamps of their own, faults, play and stop. ---
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def play(
+    graph: Any, start: Start, folder: Path, *, topic: str = 'image_raw', **settings: Any
+) -> tuple[Eyes, dict[str, Any], str]:
+    """Play to the end with a subscriber; what came, the report, the log."""
+    kind = CompressedImage if topic != 'image_raw' else Image
+    eyes, report = Eyes(graph, kind=kind, topic=topic, reliable=True), folder / 'player.json'
+    process = start(
+        'stereo_player',
+        **{'wait_for_subscribers': 1, 'report': str(report), 'loop': False, **settings},
+    )
+    graph.spin_until(lambda: process.poll() is not None, limit_s=30)
+    graph.spin_until(lambda: False, limit_s=0.2)
+    assert process.poll() == 0, process.log()
+    return eyes, json.loads(report.read_text()), process.log()
+
+
+def stamps_of(messages: list[Any]) -> list[int]:
+    return [stamp_ns(message.header.stamp) for message in messages]
+
+
+def write_video(path: Path, pictures: list[np.ndarray], *, rate: int) -> Path:
+    av = pytest.importorskip('av', reason='PyAV (the extra `video`) is not installed')
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('ffv1', rate=rate)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = 'bgr0'
+        for pixels in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format='rgb24')))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize('layout', ['side_by_side', 'top_bottom', 'two'])
+def test_a_video_is_played_at_its_own_rate(
+    layout: str, graph: Any, start: Start, tmp_path: Path
+) -> None:
+    lefts = [picture(n, width=64) for n in range(6)]
+    rights = [picture(100 + n, width=64) for n in range(6)]
+    if layout == 'two':
+        source = {
+            side: str(write_video(tmp_path / f'{side}.mkv', pictures, rate=25))
+            for side, pictures in (('left', lefts), ('right', rights))
+        }
+    else:
+        axis = 1 if layout == 'side_by_side' else 0
+        both = [np.concatenate(pair, axis=axis) for pair in zip(lefts, rights, strict=True)]
+        video = write_video(tmp_path / 'both.mkv', both, rate=25)
+        source = {'video': str(video), 'layout': layout}
+    eyes, report, _ = play(graph, start, tmp_path, **source, **GEOMETRY)
+    assert report['pairs_sent'] == 6
+    assert report['image_size'] == [64, 48]
+    assert report['rate_hz'] == 25
+    for number in range(6):
+        assert np.array_equal(rgb_from_image(eyes.images['left'][number]), lefts[number])
+        assert np.array_equal(rgb_from_image(eyes.images['right'][number]), rights[number])
+    stamps_ms = np.array(stamps_of(eyes.images['left'])) / 1e6
+    assert np.median(np.diff(stamps_ms)) == pytest.approx(40, abs=15)
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_a_recording_is_sent_byte_by_byte_with_its_own_stamps_and_calibration(
+    compressed: bool,
+    graph: Any,
+    start: Start,
+    record_stereo: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    path = record_stereo(tmp_path / 'in.mcap', count=6, compressed=compressed)
+    topic = 'image_raw/compressed' if compressed else 'image_raw'
+    eyes, report, log = play(
+        graph, start, tmp_path, topic=topic, recording=str(path), stamps='recorded'
+    )
+    recorded = {name: [] for name in ('left', 'right')}
+    for name, _, message in read_messages(path):
+        if name.endswith(topic):
+            recorded[name.split('/')[2]].append(message)
+    for side, late_ns in (('left', 0), ('right', 2_000_000)):
+        expected = [START_NS + n * 50_000_000 + late_ns for n in range(6)]
+        assert stamps_of(eyes.images[side]) == expected
+        assert stamps_of(eyes.infos[side])[-6:] == expected
+        for got, sent in zip(eyes.images[side], recorded[side], strict=True):
+            assert bytes(got.data) == bytes(sent.data)
+        assert {m.header.frame_id for m in eyes.images[side]} == {f'{side}_lens'}
+    assert report['sent_left_stamps_ns'] == stamps_of(eyes.images['left'])
+    assert report['pairs_sent'] == report['pairs_available'] == 6
+    assert report['complete'] is True
+    assert 15 < report['rate_achieved_hz'] < 21
+    assert '6 left and 6 right pictures' in log
+
+
+def test_a_recording_under_new_stamps_keeps_the_skew_of_its_pairs_at_any_speed(
+    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = record_stereo(tmp_path / 'in.mcap', count=5, skew_ns=-4_000_000)
+    began_ns = time.time_ns()
+    eyes, report, _ = play(graph, start, tmp_path, recording=str(path), speed=0.5)
+    left, right = (np.array(stamps_of(eyes.images[side])) for side in ('left', 'right'))
+    assert began_ns < left[0] < time.time_ns()
+    assert (right - left).tolist() == [-4_000_000] * 5
+    assert 8 < report['rate_achieved_hz'] < 10.5, 'recorded at 20 Hz'
+    for side, stamps in (('left', left), ('right', right)):
+        assert stamps_of(eyes.infos_of_images(side)) == stamps.tolist()
+
+
+def test_a_recording_without_camera_info_needs_a_calibration(
+    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = record_stereo(tmp_path / 'in.mcap', count=3, infos=False)
+    process = start('stereo_player', recording=str(path))
+    assert process.wait(timeout=20) == 2
+    assert 'no camera_info of the left and the right camera; set the parameter' in process.log()
+    eyes, _, _ = play(graph, start, tmp_path, recording=str(path), **GEOMETRY)
+    cameras = [camera_from_camera_info(eyes.infos[side][-1]) for side in ('left', 'right')]
+    assert StereoRig.from_cameras(*cameras).baseline_m == pytest.approx(0.004)
+    assert cameras[0].frame_id == 'left_lens'
+    assert len(eyes.infos_of_images('left')) == len(eyes.images['left']) == 3
+
+
+def test_a_truncated_recording_plays_what_it_holds_and_says_how_much(
+    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+) -> None:
+    content = record_stereo(tmp_path / 'in.mcap', count=40, size=(320, 240)).read_bytes()
+    cut = tmp_path / 'cut.mcap'
+    cut.write_bytes(content[: len(content) // 4])
+    eyes, report, log = play(graph, start, tmp_path, recording=str(cut), speed=2.0)
+    pairs = len(eyes.images['right'])
+    assert 5 < pairs < 12
+    assert report['pairs_sent'] == report['pairs_available'] == pairs
+    assert report['complete'] is False
+    assert 0 < report['whole_bytes'] < report['file_bytes'] == len(content) // 4
+    assert f'ends early: {pairs} whole pairs' in log
+    assert f'in {report["whole_bytes"]} whole bytes of {len(content) // 4}' in log
+
+
+def test_a_looped_recording_starts_again_with_its_stamps(
+    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = record_stereo(tmp_path / 'in.mcap', count=3, period_ns=30_000_000)
+    eyes, report, _ = play(
+        graph, start, tmp_path, recording=str(path), loop=True, frames=7, stamps='recorded'
+    )
+    expected = [START_NS + n % 3 * 30_000_000 for n in range(7)]
+    assert stamps_of(eyes.images['left']) == expected
+    assert report['pairs_sent'] == 7
+
+
+def test_the_pictures_of_a_folder_are_sent_when_their_stamps_say(
+    graph: Any, start: Start, tmp_path: Path
+) -> None:
+    left, right = folders(tmp_path, 4)
+    (tmp_path / 'l.csv').write_text('name,t\n0,100.0\n1,100.1\n2,100.12\n3,100.3\n')
+    (tmp_path / 'r.csv').write_text('100.003\n100.104\n100.119\n100.301\n')
+    eyes, report, _ = play(
+        graph,
+        start,
+        tmp_path,
+        left=str(left),
+        right=str(right),
+        **GEOMETRY,
+        stamp_file=f'{tmp_path / "l.csv"},{tmp_path / "r.csv"}',
+        stamps='recorded',
+    )
+    assert stamps_of(eyes.images['left']) == [
+        100_000_000_000 + n * 10**6 for n in (0, 100, 120, 300)
+    ]
+    assert [s % 10**9 // 10**6 for s in stamps_of(eyes.images['right'])] == [3, 104, 119, 301]
+    assert report['pairs_sent'] == 4 and report['rate_hz'] is None
+
+
+def test_faults_of_one_seed_come_again(graph: Any, start: Start, tmp_path: Path) -> None:
+    left, right = folders(tmp_path, 3)
+    faults = {
+        'drop_left': 0.2,
+        'drop_right': 0.2,
+        'duplicate': 0.2,
+        'reorder': 0.2,
+        'jitter_ms': 4.0,
+        'skew_ms': 1.0,
+    }
+    runs = []
+    for seed in (4, 4, 5):
+        _, report, _ = play(
+            graph,
+            start,
+            tmp_path,
+            left=str(left),
+            right=str(right),
+            **GEOMETRY,
+            **faults,
+            seed=seed,
+            loop=True,
+            frames=60,
+            rate_hz=100.0,
+        )
+        runs.append(report)
+    counts = runs[0]['faults']
+    assert set(counts) == {
+        f'{what}_{side}' for what in ('dropped', 'duplicated', 'reordered') for side in SIDES
+    }
+    assert runs[0]['faults'] == runs[1]['faults'] != runs[2]['faults']
+    assert runs[0]['pairs_sent'] == runs[1]['pairs_sent'] < 60
+    for side in SIDES:
+        sent = len(runs[0][f'sent_{side}_stamps_ns'])
+        assert sent == 60 - counts[f'dropped_{side}'] + counts[f'duplicated_{side}']
+
+
+def test_both_camera_infos_go_ahead_of_the_first_picture(
+    graph: Any, start: Start, tmp_path: Path
+) -> None:
+    left, right = folders(tmp_path, 1)
+    eyes = Eyes(graph)
+    start(
+        'stereo_player',
+        left=str(left),
+        right=str(right),
+        **GEOMETRY,
+        autoplay=False,
+    )
+    assert graph.spin_until(lambda: all(len(infos) > 1 for infos in eyes.infos.values()))
+    assert not any(eyes.images.values())
+    cameras = [camera_from_camera_info(eyes.infos[side][0]) for side in SIDES]
+    assert StereoRig.from_cameras(*cameras, rectified=True).baseline_m == pytest.approx(0.004)
+
+
+def test_play_and_stop_are_services(graph: Any, start: Start, tmp_path: Path) -> None:
+    left, right = folders(tmp_path, 2)
+    eyes = Eyes(graph)
+    process = start(
+        'stereo_player',
+        left=str(left),
+        right=str(right),
+        **GEOMETRY,
+        autoplay=False,
+        rate_hz=50.0,
+    )
+    clients = {
+        name: graph.node.create_client(Trigger, f'stereo_player/{name}')
+        for name in ('play', 'stop')
+    }
+
+    def call(name: str) -> str:
+        future = clients[name].call_async(Trigger.Request())
+        assert graph.spin_until(future.done), process.log()
+        assert future.result().success
+        return str(future.result().message)
+
+    assert graph.spin_until(lambda: all(c.service_is_ready() for c in clients.values()))
+    graph.spin_until(lambda: False, limit_s=0.8)
+    assert not eyes.images['left'], 'it waits to be asked'
+    assert call('play') == 'playing'
+    assert graph.spin_until(lambda: len(eyes.images['left']) >= 10)
+    assert call('play') == 'it plays already'
+    call('stop')
+    graph.spin_until(lambda: False, limit_s=0.2)
+    seen = len(eyes.images['left'])
+    graph.spin_until(lambda: False, limit_s=0.5)
+    assert len(eyes.images['left']) == len(eyes.images['right']) == seen
+    call('play')
+    assert graph.spin_until(lambda: len(eyes.images['left']) >= seen + 10)
+    numbers = [bytes(message.data) for message in eyes.images['left']]
+    assert all(a != b for a, b in zip(numbers, numbers[1:], strict=False)), 'none was skipped'
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == 0

@@ -17,6 +17,10 @@ HEADS_OF_MODE = {
     'disparity': frozenset({'disparity'}),
     'segmentation': frozenset({'instrument_mask'}),
 }
+# Mean and standard deviation of the SCARED key frames (R, G, B of values from 0 to 1), with which
+# the authors normalise in every inference and evaluation.
+SCARED_MEAN = (0.5339, 0.3666, 0.4537)
+SCARED_STD = (0.2006, 0.1978, 0.2128)
 # The coarsest features have 1/32 of the picture's width, and so its sides must be multiples of 32.
 COARSEST_STRIDE = 32
 

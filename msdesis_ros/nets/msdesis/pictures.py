@@ -6,20 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msdesis_ros.nets.msdesis.config import COARSEST_STRIDE
+from msdesis_ros.nets.msdesis.config import COARSEST_STRIDE, SCARED_MEAN, SCARED_STD
 from msdesis_ros.nets.msdesis.model import Msdesis
-
-# Mean and standard deviation of the SCARED key frames (R, G, B of values from 0 to 1), with which
-# the authors normalise in every inference and evaluation.
-SCARED_MEAN = (0.5339, 0.3666, 0.4537)
-SCARED_STD = (0.2006, 0.1978, 0.2128)
 
 
 class PictureNetwork(nn.Module):
     """A network behind the contract that all backends share.
 
     Takes uint8 RGB pictures of any size, N x H x W x 3, and gives the planes `output_names` says,
-    float32 N x 1 x H x W: `disparity` in px, `mask_logits` with instruments above 0.
+    float32 N x 1 x H x W: `disparity` in px, `mask_logits` with instruments above 0. `mean` and
+    `std` (R, G, B of values from 0 to 1) are those that the weights were trained with.
     """
 
     def __init__(
@@ -30,7 +26,7 @@ class PictureNetwork(nn.Module):
         std: tuple[float, ...] = SCARED_STD,
     ) -> None:
         super().__init__()
-        self.network, self.mean, self.std = network, mean, std
+        self.network = network
         # (v / 255 - mean) / std in one multiplication and one addition.
         scale = 1.0 / (255.0 * torch.tensor(std, dtype=torch.float64))
         shift = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)

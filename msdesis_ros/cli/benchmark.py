@@ -1,0 +1,168 @@
+"""`msdesis benchmark`: figures side by side, taken in turns on one machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from msdesis_ros.cli.benchmark_models import BenchmarkModel, machine_description
+from msdesis_ros.core.errors import MissingExtraError, UsageError
+from msdesis_ros.data.images import atomic_write
+from msdesis_ros.runtime.backend import Backend
+from msdesis_ros.runtime.comparison import PLANES, BackendTiming, compare_backends
+from msdesis_ros.runtime.self_check import check_pictures
+
+DEFAULT_BACKENDS = 'torch_plain,torch,onnxruntime,openvino,openvino_bf16'
+
+benchmark_app = typer.Typer(no_args_is_help=True, help='Compare figures on this machine.')
+
+
+@benchmark_app.callback()
+def benchmark() -> None:
+    """Compare figures on this machine."""
+
+
+@benchmark_app.command('model')
+def model(
+    name: str | None = typer.Option(None, '--model', help='Model card (msdesis models list).'),
+    checkpoint: Path | None = typer.Option(None, '--checkpoint', help='Weights, any format.'),
+    random: int | None = typer.Option(None, '--random', help='Seed of random, fixed weights.'),
+    encoder: str | None = typer.Option(None, '--encoder', help='light or resnet34.'),
+    mode: str = typer.Option('multitask', '--mode', help='multitask, disparity, segmentation.'),
+    backends: str | None = typer.Option(
+        None, '--backends', help=f'Default: what is installed of {DEFAULT_BACKENDS}.'
+    ),
+    sizes: list[str] = typer.Option(['1280x1024'], '--size', help='May be given several times.'),
+    runs: int = typer.Option(10, '--runs', min=1, help='Timed runs of each backend.'),
+    warm_up: int = typer.Option(2, '--warm-up', min=1, help='Runs before, not timed.'),
+    threads: int | None = typer.Option(None, '--threads', help='CPU threads of every backend.'),
+    json_file: Path | None = typer.Option(None, '--json', help='Where to write the figures.'),
+) -> None:
+    """Run the same weights in several backends, in turns, and compare times and answers.
+
+    The first backend is what the others are compared with; `torch_plain` is PyTorch without
+    anything that makes it faster.
+
+    Example: msdesis benchmark model --random 0 --encoder light --size 640x512 --json out/b.json
+    """
+    if sum(given is not None for given in (name, checkpoint, random)) != 1:
+        raise UsageError('give one of --model, --checkpoint and --random')
+    chosen = BenchmarkModel(
+        card=name, checkpoint=checkpoint, seed=random, encoder=encoder, mode=mode, threads=threads
+    )
+    wanted = (backends or DEFAULT_BACKENDS).split(',')
+    if len(set(wanted)) != len(wanted):
+        raise UsageError(f'--backends {backends} names one backend twice')
+    report: dict[str, Any] = {
+        'model': chosen.description,
+        'machine': machine_description(),
+        'threads': threads,
+        'runs': runs,
+        'sizes': {},
+    }
+    for text in sizes:
+        loaded, skipped = _load(chosen, wanted, _size(text))
+        with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
+            bar = progress.add_task(text, total=runs)
+            timings = compare_backends(
+                loaded,
+                *check_pictures(seed=1, image_size=_size(text)),
+                runs=runs,
+                warm_up_runs=warm_up,
+                progress=lambda done, p=progress, b=bar: p.update(b, completed=done),
+            )
+        for backend in loaded.values():
+            backend.close()
+        report['sizes'][text] = {'backends': _figures(timings), 'skipped': skipped}
+        _show(text, report['sizes'][text])
+    if json_file is not None:
+        with atomic_write(json_file) as path:
+            path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+        typer.echo(f'wrote {json_file}')
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition('x')
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f'--size is {text!r}; expected WIDTHxHEIGHT, e.g. 1280x1024')
+    return int(width), int(height)
+
+
+def _load(
+    chosen: BenchmarkModel, wanted: list[str], size: tuple[int, int]
+) -> tuple[dict[str, Backend], dict[str, str]]:
+    """The backends that are installed, and why the others are not; UsageError where none is."""
+    loaded: dict[str, Backend] = {}
+    skipped: dict[str, str] = {}
+    for name in wanted:
+        try:
+            loaded[name] = chosen.open(name, size)
+        except MissingExtraError as error:
+            skipped[name] = str(error)
+    if not loaded:
+        raise UsageError(f'none of these backends is installed: {"; ".join(skipped.values())}')
+    return loaded, skipped
+
+
+def _figures(timings: Mapping[str, BackendTiming]) -> dict[str, Any]:
+    """The figures of each backend; `times_faster` compares medians with the first one."""
+    first = next(iter(timings.values()))
+    figures = {}
+    for name, timing in timings.items():
+        processor = sorted(timing.processor_ms)[len(timing.processor_ms) // 2]
+        figures[name] = {
+            'median_ms': round(timing.percentile_ms(50), 2),
+            'p95_ms': round(timing.percentile_ms(95), 2),
+            'p99_ms': round(timing.percentile_ms(99), 2),
+            'least_ms': round(min(timing.wall_ms), 2),
+            'median_processor_ms': round(processor, 2),
+            'times_faster': round(first.percentile_ms(50) / timing.percentile_ms(50), 3),
+            'times_faster_at_best': round(min(first.wall_ms) / min(timing.wall_ms), 3),
+            'differences': {
+                plane: {'greatest': apart.greatest, 'mean': apart.mean}
+                for plane, apart in timing.differences.items()
+            },
+            'wall_ms': [round(ms, 2) for ms in timing.wall_ms],
+        }
+    return figures
+
+
+def _show(size: str, result: Mapping[str, Any]) -> None:
+    """One line a backend: a table on a terminal, cells apart by tabs elsewhere."""
+    titles = (size, 'median ms', 'p95', 'p99', 'least', 'processor ms', 'x', 'x at best')
+    titles += tuple(f'greatest difference, {unit}' for unit in list(PLANES.values())[:2])
+    rows = [
+        (
+            name,
+            *(f'{figures[key]:.0f}' for key in ('median_ms', 'p95_ms', 'p99_ms', 'least_ms')),
+            f'{figures["median_processor_ms"]:.0f}',
+            f'{figures["times_faster"]:.2f}',
+            f'{figures["times_faster_at_best"]:.2f}',
+            *(
+                f'{figures["differences"][plane]["greatest"]:.2g}'
+                if plane in figures['differences']
+                else '-'
+                for plane in list(PLANES)[:2]
+            ),
+        )
+        for name, figures in result['backends'].items()
+    ]
+    console = Console()
+    if console.is_terminal:
+        table = Table(*titles, box=None, padding=(0, 1))
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for row in (titles, *rows):
+            typer.echo('\t'.join(row))
+    for name, reason in result['skipped'].items():
+        typer.echo(f'{name} was left out: {reason}', err=True)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+CARD = """
+name = 'tiny'
+family = 'msdesis'
+summary = 'random weights'
+heads = ['instrument_mask']
+licence = 'MIT'
+min_disparity_px = 0
+max_disparity_px = 320
+intended_use = 'tests'
+known_failures = ['everything']
+measured = []
+outputs = []
+[input]
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 0.25]
+[training]
+data = 'none'
+commit = 'abc123'
+[[files]]
+path = 'tiny.safetensors'
+format = 'safetensors'
+sha256 = '{sha256}'
+"""
+
+
+def msdesis_export(*arguments):
+    """`msdesis export ...` as a user runs it."""
+    command = [sys.executable, '-m', 'msdesis_ros.cli.app', 'export']
+    return subprocess.run(
+        [*command, *(str(argument) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """A light network as both kinds of file, and a card."""
+    for package in ('torch', 'safetensors', 'onnx', 'onnxscript'):
+        pytest.importorskip(package, reason=f'the extra export is not installed: no {package}')
+    import torch
+
+    from msdesis_ros.nets.checkpoints import checkpoint_bytes
+    from msdesis_ros.nets.registry import create_network
+
+    folder = tmp_path_factory.mktemp('weights')
+    torch.manual_seed(0)
+    network = create_network('msdesis', encoder='light')
+    torch.save(network.state_dict(), folder / 'tiny.pt')
+    content = checkpoint_bytes(network)
+    (folder / 'tiny.safetensors').write_bytes(content)
+    (folder / 'tiny.toml').write_text(CARD.format(sha256=hashlib.sha256(content).hexdigest()))
+    return folder
+
+
+def test_a_checkpoint_becomes_an_onnx_file_with_a_parity_table(weights, tmp_path):
+    done = msdesis_export(
+        *('--checkpoint', weights / 'tiny.pt', '--encoder', 'light', '--mode', 'multitask'),
+        *('--out', tmp_path / 'x.onnx', '--size', '40x33'),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / 'x.json').read_text())
+    assert report['sha256'] == hashlib.sha256((tmp_path / 'x.onnx').read_bytes()).hexdigest()
+    assert report['sha256'] in done.stdout
+    assert done.stdout.count('disparity') == done.stdout.count('mask_logits') == 2
+    assert report['metadata']['model'] == 'tiny.pt'
+    digest = hashlib.sha256((weights / 'tiny.pt').read_bytes()).hexdigest()
+    assert report['metadata']['weights_sha256'] == digest
+    assert done.stderr == '', 'a status line is for terminals'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['x.json', 'x.onnx']
+
+
+def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path):
+    done = msdesis_export(
+        *('--model', 'tiny', '--models-dir', weights, '--out', tmp_path / 'x.onnx'),
+        *('--size', '32x32', '--size', '40x33', '--precision', 'fp16'),
+    )
+    assert done.returncode == 0, done.stderr
+    for size in ('32x32', '40x33'):
+        metadata = json.loads((tmp_path / f'x_{size}.json').read_text())['metadata']
+        assert metadata['model'] == 'tiny' and metadata['training_commit'] == 'abc123'
+        assert metadata['mode'] == 'segmentation' and metadata['precision'] == 'fp16'
+        assert json.loads(metadata['input_rule'])['mean'] == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'sentence'),
+    [
+        ((), 2, 'give either --model NAME or --checkpoint FILE'),
+        (('--model', 'tiny', '--checkpoint', 'a.pt'), 2, 'give either --model NAME'),
+        (('--model', 'tiny', '--encoder', 'light'), 2, 'a model card says its encoder'),
+        (('--model', 'opencv_sgbm'), 1, 'the card of opencv_sgbm lists no weights'),
+        (('--checkpoint', 'none.pt'), 1, 'cannot read the checkpoint none.pt'),
+        (('--checkpoint', '{tiny.pt}', '--encoder', 'resnet34'), 1, 'encoder light, not resnet34'),
+        (('--checkpoint', '{tiny.pt}', '--encoder', 'vgg'), 2, "encoder is 'vgg'; known: light"),
+        (('--checkpoint', '{tiny.pt}', '--mode', 'depth'), 2, "mode is 'depth'; known: multi"),
+        (('--checkpoint', '{tiny.pt}', '--max-disparity', '64'), 1, 'up to 320 px, not 64 px'),
+        (('--checkpoint', '{tiny.pt}', '--size', '64'), 2, "size is '64'; expected width x h"),
+        (('--checkpoint', '{tiny.pt}', '--size', '0x64'), 2, 'cannot export for 0x64'),
+        (('--checkpoint', '{tiny.pt}', '--precision', 'int8'), 2, "precision is 'int8'; known"),
+        (('--checkpoint', '{tiny.pt}', '--out', 'x.pt'), 2, 'x.pt must end in .onnx'),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_leaves_nothing(
+    weights, tmp_path, monkeypatch, capsys, arguments, code, sentence
+):
+    from msdesis_ros.cli import app
+
+    given = [a.replace('{tiny.pt}', str(weights / 'tiny.pt')) for a in arguments]
+    if '--out' not in given:
+        given += ['--out', 'x.onnx']
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['msdesis', 'export', *given])
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    told = capsys.readouterr().err
+    assert left.value.code == code and sentence in told, told
+    assert told.count('\n') == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_engine_is_refused_before_the_export_where_none_can_be_made(
+    weights, tmp_path, monkeypatch, capsys
+):
+    from msdesis_ros.cli import app
+
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    monkeypatch.setitem(sys.modules, 'tensorrt_rtx', None)
+    out = tmp_path / 'x.onnx'
+    given = ['--checkpoint', str(weights / 'tiny.pt'), '--out', str(out), '--engine']
+    monkeypatch.setattr(sys, 'argv', ['msdesis', 'export', *given])
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    assert left.value.code == 1
+    assert 'pip install tensorrt' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

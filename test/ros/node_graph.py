@@ -1,0 +1,218 @@
+"""The node under test in a graph of its own, between a driver and a client that collects."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from stereo_msgs.msg import DisparityImage
+
+from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.ros.messages import image_message, make_header, stamp_ns
+from msdesis_ros.ros.stereo_endoscope import StereoEndoscope
+from msdesis_ros.runtime.backend import RawOutput
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+WIDTH, HEIGHT, FOCAL, BASELINE, DISPARITY = 96, 64, 100.0, 0.005, 8.0
+TOPICS = {
+    'disparity': DisparityImage,
+    'depth': Image,
+    'camera_info': CameraInfo,
+    'points': PointCloud2,
+    'left/image_rect': Image,
+    'status': DiagnosticArray,
+}
+
+
+KINDS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
+
+
+class ReplayBackend:
+    """Answers every pair with one disparity, or as `control.match(left, right)` says.
+
+    `control.fail` makes the next runs raise, `control.seen` is the pair of the last one.
+    """
+
+    identity = ModelIdentity('replay', 'ab' * 32, 'replay')
+    heads = frozenset({'disparity'})
+    min_disparity_px, max_disparity_px, disparity_step_px = 0.0, 64.0, 0.0
+
+    def __init__(self, control: SimpleNamespace) -> None:
+        self.control = control
+        control.made += 1
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        self.control.warmed_up.append(image_size)
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        time.sleep(self.control.delay_s)
+        if self.control.fail > 0:
+            self.control.fail -= 1
+            raise RuntimeError('out of memory')
+        self.control.seen = (left.copy(), right.copy())
+        disparity_px = self.control.match(left, right)
+        return RawOutput(np.full(left.shape[:2], disparity_px, np.float32))
+
+    def close(self) -> None:
+        self.control.closed += 1
+
+
+def rgb8(side: str, picture: np.ndarray, header) -> Image:
+    """The picture as it is, whichever side it is of."""
+    return image_message(picture, 'rgb8', header)
+
+
+class Graph:
+    """One node under test, one driver that publishes pairs, one client that collects results."""
+
+    def __init__(self, *, cli_args=None, **parameters) -> None:
+        self.control = SimpleNamespace(
+            made=0,
+            closed=0,
+            fail=0,
+            delay_s=0.0,
+            warmed_up=[],
+            seen=None,
+            match=lambda left, right: DISPARITY,
+        )
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = StereoEndoscope(
+            make_backend=self._make_backend,
+            context=self.context,
+            cli_args=cli_args,
+            parameter_overrides=[Parameter(name, value=v) for name, v in parameters.items()],
+        )
+        self.driver = rclpy.create_node('driver', context=self.context)
+        self.client = rclpy.create_node('client', context=self.context)
+        kind, suffix = KINDS[parameters.get('image_transport', 'raw')]
+        self.send_image = {
+            s: self._publisher(kind, f'{s}/image_raw{suffix}') for s in ('left', 'right')
+        }
+        self.send_info = {
+            s: self._publisher(CameraInfo, f'{s}/camera_info') for s in ('left', 'right')
+        }
+        self.received: dict[str, list] = {topic: [] for topic in (*TOPICS, '/diagnostics')}
+        self.rng = np.random.default_rng(0)
+        self.changes: dict = {}
+        self.executor = SingleThreadedExecutor(context=self.context)
+        for node in (self.node, self.driver, self.client):
+            self.executor.add_node(node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.subscribe('/diagnostics', DiagnosticArray)
+
+    def _make_backend(self, model: str, **_) -> ReplayBackend:
+        return ReplayBackend(self.control)
+
+    def _publisher(self, kind: type, topic: str):
+        return self.driver.create_publisher(kind, topic, 10)
+
+    def subscribe(self, topic: str, kind: type) -> None:
+        self.client.create_subscription(kind, topic, self.received[topic].append, 10)
+
+    def start(self, topics=tuple(TOPICS), *, connected=True) -> None:
+        assert self.node.trigger_configure() == SUCCESS
+        assert self.node.trigger_activate() == SUCCESS
+        for topic in topics:
+            self.subscribe(topic, TOPICS[topic])
+        self.thread.start()
+        if not connected:
+            return
+        self.wait(
+            lambda: (
+                all(p.get_subscription_count() for p in self.send_image.values())
+                and all(p.get_subscription_count() for p in self.send_info.values())
+                and all(self.client.count_publishers(topic) for topic in topics)
+            )
+        )
+        time.sleep(0.2)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        if self.thread.is_alive():
+            self.thread.join(5)
+        for node in (self.node, self.driver, self.client):
+            node.destroy_node()
+        self.context.try_shutdown()
+
+    def wait(self, condition, timeout_s: float = 5.0) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if condition():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def info(self, side: str, stamp: int, **changes) -> CameraInfo:
+        tx = 0.0 if side == 'left' else -FOCAL * BASELINE
+        fields = {
+            'width': WIDTH,
+            'height': HEIGHT,
+            'distortion_model': 'plumb_bob',
+            'd': [0.0] * 5,
+            'k': [FOCAL, 0.0, 48.0, 0.0, FOCAL, 32.0, 0.0, 0.0, 1.0],
+            'r': [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            'p': [FOCAL, 0.0, 48.0, tx, 0.0, FOCAL, 32.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        }
+        header = make_header(stamp_ns=stamp, frame_id=f'/{side}_optical')
+        return CameraInfo(header=header, **(fields | changes))
+
+    def picture(self) -> np.ndarray:
+        coarse = self.rng.integers(40, 200, (HEIGHT // 4, WIDTH // 4, 3), dtype=np.uint8)
+        fine = np.repeat(np.repeat(coarse, 4, axis=0), 4, axis=1)
+        return fine + self.rng.integers(0, 20, fine.shape, dtype=np.uint8)
+
+    def send(
+        self, *, infos=True, info_changes=None, spoil=None, make=rgb8, stamp: int | None = None
+    ) -> int:
+        """Publish one pair; returns its left stamp.
+
+        `make(side, picture, header)` is the message of a picture; `spoil(side, message)` may
+        damage it.
+        """
+        stamp = self.node.get_clock().now().nanoseconds if stamp is None else stamp
+        for side, offset in (('left', 0), ('right', 1_000_000)):
+            header = make_header(stamp_ns=stamp + offset, frame_id=f'/{side}_optical')
+            if infos:
+                changes = (info_changes or {}).get(side, {})
+                self.send_info[side].publish(self.info(side, stamp + offset, **changes))
+            message = make(side, self.picture(), header)
+            if spoil is not None:
+                spoil(side, message)
+            self.send_image[side].publish(message)
+        return stamp
+
+    def stamps(self, topic: str) -> list[int]:
+        return [stamp_ns(message.header.stamp) for message in self.received[topic]]
+
+    def answer(self, topic: str, stamp: int, timeout_s: float = 5.0):
+        """The message of a topic under a stamp, or None."""
+        self.wait(lambda: stamp in self.stamps(topic), timeout_s)
+        found = [m for m in self.received[topic] if stamp_ns(m.header.stamp) == stamp]
+        assert len(found) <= 1, 'a stamp was answered twice'
+        return found[0] if found else None
+
+    def diagnosis(self, words: str, timeout_s: float = 4.0) -> bool:
+        """Whether a status of /diagnostics says these words."""
+        return self.wait(
+            lambda: any(words in a.status[0].message for a in self.received['/diagnostics']),
+            timeout_s,
+        )
+
+    def values(self) -> dict[str, str]:
+        """The key/value pairs of the newest /diagnostics."""
+        self.received['/diagnostics'].clear()
+        assert self.wait(lambda: self.received['/diagnostics'], 3)
+        return {v.key: v.value for v in self.received['/diagnostics'][-1].status[0].values}
+
+
+def figures(status: DiagnosticArray) -> dict[str, str]:
+    return {v.key: v.value for v in status.status[0].values}
