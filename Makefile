@@ -8,9 +8,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # The name holds the folder's place, because a virtual environment does not survive being moved.
 READY := $(VENV)/.ready-$(shell pwd | cksum | cut -d ' ' -f 1)
+# The networks' tests need PyTorch; the demo, which takes much less to install, does not.
+READY_TO_TEST := $(READY)-to-test
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Passed on to the command: make demo ARGS="--left a.png --right b.png --calibration c.yaml"
 ARGS ?=
+FAILED = echo 'The installation failed: see the message above; the same command starts it again.' >&2; exit 1
 
 # The environment has a ROS of its own; what a sourced ROS distribution exports would be mixed into it.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONHOME PYTHONPATH RMW_IMPLEMENTATION
@@ -32,13 +35,13 @@ help: ## Show this list
 demo: $(READY) ## Run player, node and recorder on the sample; results in out/demo (ARGS="--left ..." for yours)
 	@$(VENV)/bin/msdesis demo --out out/demo $(ARGS)
 
-test: $(READY) ## Run the tests with format, lint, types and import rules (ARGS="-k name" picks some)
+test: $(READY_TO_TEST) ## Run the tests with format, lint, types and import rules (ARGS="-k name" picks some)
 	@$(RUN) -m pytest -m 'not slow' $(ARGS)
 
-test-slow: $(READY) ## Run the tests that install, build or measure for long
+test-slow: $(READY_TO_TEST) ## Run the tests that install, build or measure for long
 	@$(RUN) -m pytest -m slow --timeout 900 $(ARGS)
 
-lint: $(READY) ## Check format, lint, types and import rules only
+lint: $(READY_TO_TEST) ## Check format, lint, types and import rules only
 	@$(RUN) -m pytest test/test_lint.py $(ARGS)
 
 clean: ## Remove the environment, results and caches
@@ -66,6 +69,11 @@ $(READY): constraints.txt setup.py
 	fi; \
 	echo "Installing into $(VENV) with $$("$$python" --version), once; this downloads about 200 MB."; \
 	"$$python" -m venv --clear $(VENV); \
-	$(PIP) setuptools && $(PIP) --no-build-isolation -e '.[ros,dev]' || { \
-	  echo 'The installation failed: see the message above; the same command starts it again.' >&2; exit 1; }; \
+	$(PIP) setuptools && $(PIP) --no-build-isolation -e '.[ros]' || { $(FAILED); }; \
 	touch $(READY)
+
+# Adds to the environment of the demo, and only ever adds: what an interruption leaves is completed by the next run.
+$(READY_TO_TEST): $(READY)
+	@echo "Adding what the tests need, once; this downloads about 300 MB."
+	@$(PIP) --no-build-isolation -e '.[ros,export,openvino,dev]' || { $(FAILED); }
+	@touch $(READY_TO_TEST)

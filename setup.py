@@ -62,7 +62,13 @@ ROS = [
 
 # For the modules in msdesis_ros/nets alone; the node runs networks as ONNX files without it. The
 # usual wheel of torch for Linux brings CUDA with it, several gigabytes.
-TORCH = ['torch>=2.2']
+TORCH = ['torch>=2.2', 'safetensors>=0.4']
+
+# What `msdesis export` needs beside torch.
+EXPORT = [*TORCH, 'onnx>=1.16', 'onnxscript>=0.5']
+
+# Networks as ONNX files on Intel processors, in less time than ONNX Runtime.
+OPENVINO = ['openvino>=2024.4']
 
 DEV = [
     'pytest>=8',
@@ -107,7 +113,7 @@ setup(
         (f'lib/{NAME}', [f'scripts/{node}' for node in NODES]),
     ],
     install_requires=REQUIREMENTS,
-    extras_require={'ros': ROS, 'torch': TORCH, 'dev': DEV},
+    extras_require={'ros': ROS, 'torch': TORCH, 'export': EXPORT, 'openvino': OPENVINO, 'dev': DEV},
     entry_points={
         'console_scripts': [
             'msdesis = msdesis_ros.cli.app:main',

@@ -7,6 +7,8 @@ knows just what the launch files use; anything else fails with its name.
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import runpy
 import subprocess
 import sys
@@ -191,16 +193,16 @@ def resolve(path: Path, **arguments: str) -> Context:
 # --- What must hold for every launch file. ---
 
 
-def known_parameters(executable: str) -> set[str]:
-    """The parameters a node of ours declares; those of every ROS node included."""
+def known_parameters(executable: str) -> dict[str, type]:
+    """The parameters a node of ours declares with their types; those of every node included."""
     from msdesis_ros.ros import parameters, player
 
     declared = {
-        'stereo_endoscope': {*parameters.SPECS, 'autostart'},
-        'stereo_player': set(player.SPECS),
-        'rviz2': set(),
+        'stereo_endoscope': {**parameters.SPECS, 'autostart': parameters.AUTOSTART},
+        'stereo_player': player.SPECS,
     }
-    return declared[executable] | {'use_sim_time'}
+    types_ = {name: type(spec.default) for name, spec in declared[executable].items()}
+    return {**types_, 'use_sim_time': bool}
 
 
 def probe(value: str) -> str:
@@ -213,7 +215,7 @@ def probe(value: str) -> str:
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with a launch file: arguments that reach nothing, and parameters unknown."""
+    """What is wrong with a launch file: arguments that reach nothing, parameters unknown."""
     found = []
     declared = resolve(path).declared
     everything = {'rviz': 'true', 'isi_frame': 'ECM'}
@@ -230,8 +232,12 @@ def faults(path: Path) -> list[str]:
             found.append(f'{name} reaches nothing')
     for node in resolve(path, **{**base, **_all_given(declared)}).nodes:
         if node.package == 'msdesis_ros':
-            unknown = set(node.parameters) - known_parameters(node.executable)
-            found += [f'{node.executable} has no parameter {name}' for name in sorted(unknown)]
+            known = known_parameters(node.executable)
+            for name, value in node.parameters.items():
+                if name not in known:
+                    found.append(f'{node.executable} has no parameter {name}')
+                elif type(value) is not known[name]:  # ROS refuses 5 where 5.0 is declared
+                    found.append(f'{name} of {node.executable} becomes {value!r}')
     return found
 
 
@@ -249,6 +255,11 @@ def test_every_argument_is_described_and_reaches_what_exists(name):
     ('right', 'wrong', 'fault'),
     [
         ("'max_skew_ms'", "'max_skew_s'", 'stereo_endoscope has no parameter max_skew_s'),
+        (
+            "'max_skew_ms', float",
+            "'max_skew_ms', int",
+            'max_skew_ms of stereo_endoscope becomes 5',
+        ),
         ('remappings=[(', 'remappings=[] and [(', 'left_image reaches nothing'),
         ("'--log-level', Lau", "'--log-level', 'info'] or [Lau", 'log_level reaches nothing'),
         ("'Namespace of the node; its topics are relative to it.'", "''", 'no description'),
@@ -305,6 +316,71 @@ def test_topics_are_remapped_side_by_side():
         'left/camera_info': 'left/camera_info',
         'right/camera_info': '/rig/ri',
     }
+
+
+STARTED = """
+import json, sys
+import rclpy
+from msdesis_ros.ros.stereo_endoscope import StereoEndoscope
+
+rclpy.init(args=sys.argv)
+node = StereoEndoscope()
+node.trigger_configure()
+node.trigger_activate()
+topics = node.get_subscriber_names_and_types_by_node(node.get_name(), node.get_namespace())
+values = {name: p.value for name, p in node.get_parameters_by_prefix('').items()}
+print(json.dumps({'topics': {name: kinds for name, kinds in topics}, 'values': values}))
+"""
+
+
+@pytest.mark.parametrize(
+    ('transport', 'suffix', 'kind'),
+    [('raw', '', 'Image'), ('compressed', '/compressed', 'CompressedImage')],
+)
+def test_a_node_started_so_has_these_topics_and_parameters(tmp_path, transport, suffix, kind):
+    from msdesis_ros.ros.domain import private_domain_id
+
+    node = endoscope(
+        namespace='/rig',
+        left_image='/eyes/left',
+        right_camera_info='right/info',
+        image_transport=transport,
+        max_skew='7',
+        rectified='true',
+    )
+    # As launch_ros does it: values of the description go through a file of their own.
+    given = tmp_path / 'given.yaml'
+    given.write_text(yaml.safe_dump({'/**': {'ros__parameters': node.parameters}}))
+    words = ['--ros-args', '-r', f'__ns:={node.namespace}', *node.arguments]
+    for file in (*node.parameter_files, str(given)):
+        words += ['--params-file', file]
+    for topic, target in node.remappings.items():
+        words += ['-r', f'{topic}:={target}']
+    domain = str(private_domain_id())
+    alone = {'ROS_DOMAIN_ID': domain, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    done = subprocess.run(
+        [sys.executable, '-c', STARTED, *words],
+        cwd=LAUNCH.parent,
+        env={**os.environ, **alone},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    topics = {name: kinds for name, kinds in found['topics'].items() if 'sensor_msgs' in kinds[0]}
+    assert topics == {
+        f'/eyes/left{suffix}': [f'sensor_msgs/msg/{kind}'],
+        f'/rig/right/image_raw{suffix}': [f'sensor_msgs/msg/{kind}'],
+        '/rig/left/camera_info': ['sensor_msgs/msg/CameraInfo'],
+        '/rig/right/info': ['sensor_msgs/msg/CameraInfo'],
+    }
+    values = found['values']
+    assert (values['max_skew_ms'], values['rectified'], values['model']) == (
+        7.0,
+        True,
+        'opencv_sgbm',
+    )
 
 
 def test_rviz_and_the_transform_of_the_isi_axes_start_only_when_asked_for():

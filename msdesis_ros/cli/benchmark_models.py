@@ -82,6 +82,8 @@ class BenchmarkModel:
             mode=self.mode,
             backend=backend,
             threads=self.threads,
+            # Nobody wants to keep random weights.
+            export_folder=path.parent if self.seed is not None else None,
         )
 
     def _plain(self, network: Msdesis) -> Backend:

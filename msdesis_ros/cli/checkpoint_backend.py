@@ -25,11 +25,15 @@ def open_checkpoint(
     mode: str = 'multitask',
     backend: str = 'torch',
     threads: int | None = None,
+    export_folder: Path | None = None,
 ) -> Backend:
-    """Load a checkpoint for pictures of (width, height); raises as `create_from_checkpoint`."""
+    """Load a checkpoint for pictures of (width, height); raises as `create_from_checkpoint`.
+
+    `export_folder`: where an exported file is kept, None = the user's cache.
+    """
 
     def exported(network: Msdesis) -> bytes:
-        return exported_onnx(network, path, image_size=image_size)
+        return exported_onnx(network, path, image_size=image_size, folder=export_folder)
 
     return create_from_checkpoint(
         path,

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from msdesis_ros.cli import rig_options
-from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.core.prediction import require_equal_size
 from msdesis_ros.data.images import atomic_write, read_rgb
 from msdesis_ros.data.sample import generate_sample
 from msdesis_ros.runtime.cards import load_card
 
+if TYPE_CHECKING:
+    from msdesis_ros.cli.demo_graph import PlayerOptions
+
 OUTPUT_FILES = ('report.json', 'demo.mcap', 'overview.png', 'points.ply')
 # What a CPU keeps up with at 640x512: block matching without a network is the slower one.
 DEFAULT_RATE_HZ, SGBM_RATE_HZ = 10.0, 5.0
+DEFAULT_FRAMES = 60
 
 
 def demo(
     left: Path | None = typer.Option(None, '--left', help='Left picture, or a folder of them.'),
     right: Path | None = typer.Option(None, '--right', help='Right picture, or a folder.'),
+    recording: Path | None = typer.Option(
+        None, '--input', help='MCAP file or rosbag2 folder with pictures, instead of the above.'
+    ),
     calibration: str | None = typer.Option(
         None, '--calibration', help=rig_options.CALIBRATION_HELP
     ),
@@ -33,13 +41,22 @@ def demo(
     unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
     model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
     backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
-    frames: int = typer.Option(60, '--frames', min=1, help='Pairs to send.'),
+    frames: int | None = typer.Option(
+        None, '--frames', min=1, help='Pairs to send; default 60, or all of the recording.'
+    ),
     rate: float | None = typer.Option(
-        None, '--rate', min=0.1, max=200, help='Pairs a second; default 10, opencv_sgbm 5.'
+        None,
+        '--rate',
+        min=0.1,
+        max=200,
+        help='Pairs a second; default 10, opencv_sgbm 5, and no more than were recorded.',
+    ),
+    with_inputs: bool = typer.Option(
+        False, '--with-inputs', help='Record the pictures too, for --input and msdesis replay.'
     ),
     out: Path = typer.Option(Path('out/demo'), '--out', help='Folder for the results.'),
 ) -> None:
-    """Run the whole system on the project's own sample, or on your pictures.
+    """Run the whole system on the project's own sample, your pictures, or a recording.
 
     Example: msdesis demo --left left.png --right right.png --calibration stereo.json
     """
@@ -47,44 +64,58 @@ def demo(
     from msdesis_ros.cli.demo_report import write_results
 
     card = load_card(model)
+    usual_hz = SGBM_RATE_HZ if card.family == 'opencv_sgbm' else DEFAULT_RATE_HZ
+    geometry = {
+        'calibration': calibration,
+        'unit': unit,
+        'rectified': rectified,
+        'focal_px': focal_px,
+        'baseline_mm': baseline_mm,
+    }
+    still = False
+    if recording is not None and recording.resolve() == (out / 'demo.mcap').resolve():
+        raise UsageError(f'{recording} would be overwritten; choose another folder with --out')
     out.mkdir(parents=True, exist_ok=True)
     for name in OUTPUT_FILES:
         (out / name).unlink(missing_ok=True)
-    if left is None and right is None:
-        if any((calibration, focal_px, baseline_mm, rectified)):
-            raise UsageError('give --left and --right with a calibration, or none of them')
-        sample = generate_sample(out / 'sample')
-        left, right, calibration = (
-            sample / 'left',
-            sample / 'right',
-            str(sample / 'calibration.json'),
-        )
-    if left is None or right is None:
-        raise UsageError('--left and --right go together; give both')
-    still = _check_pictures(left, right, calibration, focal_px, baseline_mm, rectified, unit)
-    slow = card.family == 'opencv_sgbm'
-    graph = DemoGraph(
-        out,
-        PlayerOptions(
+    if recording is not None:
+        if left is not None or right is not None:
+            raise UsageError('give either --input, or --left and --right')
+        player = _play_recording(recording, frames, rate, usual_hz, geometry)
+    else:
+        if left is None and right is None:
+            if any((calibration, focal_px, baseline_mm, rectified)):
+                raise UsageError('give --left and --right with a calibration, or none of them')
+            sample = generate_sample(out / 'sample')
+            left, right = sample / 'left', sample / 'right'
+            geometry['calibration'] = str(sample / 'calibration.json')
+        if left is None or right is None:
+            raise UsageError('--left and --right go together; give both')
+        still = _check_pictures(left, right, **geometry)
+        player = PlayerOptions(
+            frames=frames or DEFAULT_FRAMES,
+            rate_hz=rate or usual_hz,
             left=left,
             right=right,
-            calibration=calibration,
-            unit=unit,
-            rectified=rectified,
-            focal_px=focal_px,
-            baseline_mm=baseline_mm,
-            frames=frames,
-            rate_hz=rate or (SGBM_RATE_HZ if slow else DEFAULT_RATE_HZ),
-        ),
+            **geometry,
+        )
+    graph = DemoGraph(
+        out,
+        player,
         model=model,
         backend=backend,
         # A still pair does not change, and withholding its depth for that would show nothing.
         frozen_timeout_s=0.0 if still else 2.0,
+        record_inputs=with_inputs,
     )
     sent = graph.run()
     report = write_results(out, sent)
     with atomic_write(out / 'report.json') as path:
         path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
+    _say(report, out, still=still)
+
+
+def _say(report: dict[str, Any], out: Path, *, still: bool) -> None:
     latency = report['latency_ms']
     typer.echo(
         f'{report["pairs_processed"]} of {report["pairs_sent"]} pairs processed at '
@@ -98,9 +129,45 @@ def demo(
     typer.echo(f'results in {out}: {", ".join(OUTPUT_FILES)}')
 
 
+def _play_recording(
+    path: Path,
+    frames: int | None,
+    rate_hz: float | None,
+    usual_hz: float,
+    geometry: dict[str, Any],
+) -> PlayerOptions:
+    """How the recording is played: at the rate asked for, or as recorded if that can be kept."""
+    from msdesis_ros.cli.demo_graph import PlayerOptions
+    from msdesis_ros.data.stereo_recording import COMPRESSED, StereoRecording
+
+    recording = StereoRecording(path)
+    if not recording.reader.finished:
+        typer.echo(f'warning: {recording.sentence()}', err=True)
+    if not any((geometry['calibration'], geometry['focal_px'])) and len(recording.info_topics) < 2:
+        raise UsageError(
+            f'{path} does not hold the camera_info of both cameras; give --calibration, or '
+            '--rectified with --focal-px and --baseline-mm'
+        )
+    held = recording.pairs
+    if not held:
+        raise FileFormatError(f'nothing can be played: {recording.sentence()}')
+    recorded_hz = recording.rate_hz
+    wanted_hz = rate_hz or min(usual_hz, recorded_hz)
+    return PlayerOptions(
+        frames=min(frames or held, held),
+        whole=frames is None,
+        rate_hz=wanted_hz,
+        recording=path,
+        speed=wanted_hz / recorded_hz,
+        compressed=recording.image_type == COMPRESSED,
+        **geometry,
+    )
+
+
 def _check_pictures(
     left: Path,
     right: Path,
+    *,
     calibration: str | None,
     focal_px: float | None,
     baseline_mm: float | None,

@@ -21,40 +21,56 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
 # After the last pair: how long nothing may come before the node counts as done with it.
 QUIET_S = 1.5
-IMAGE_TOPICS = ('left/image_raw', 'right/image_raw')
 RESULT_TOPICS = ('disparity', 'depth', 'camera_info', 'points', 'left/image_rect', 'status')
 
 
 @dataclass(frozen=True)
 class PlayerOptions:
-    """What the player is to send, as the command line gave it."""
+    """What the player is to send, as the command line gave it.
 
-    left: Path
-    right: Path
-    calibration: str | None
-    unit: str | None
-    rectified: bool
-    focal_px: float | None
-    baseline_mm: float | None
+    Either `left` and `right`, in a loop at `rate_hz`, or `recording`, once at `speed`. frames:
+    how many pairs that makes; rate_hz: how many of them in a second; whole: all of the recording.
+    """
+
     frames: int
     rate_hz: float
+    left: Path | None = None
+    right: Path | None = None
+    calibration: str | None = None
+    unit: str | None = None
+    rectified: bool = False
+    focal_px: float | None = None
+    baseline_mm: float | None = None
+    recording: Path | None = None
+    speed: float = 1.0
+    compressed: bool = False
+    whole: bool = False
+
+    @property
+    def image_transport(self) -> str:
+        """What the node is to listen to."""
+        return 'compressed' if self.compressed else 'raw'
 
     def parameters(self, report: Path) -> dict[str, Any]:
         """The parameters of `stereo_player`."""
         chosen = {
-            'left': str(self.left),
-            'right': str(self.right),
+            'left': self.left and str(self.left),
+            'right': self.right and str(self.right),
+            'recording': self.recording and str(self.recording),
             'calibration': self.calibration,
             'unit': self.unit,
             'rectified': self.rectified,
             'focal_px': self.focal_px,
             'baseline_mm': self.baseline_mm,
-            'frames': self.frames,
-            'rate_hz': float(self.rate_hz),
-            'loop': True,
+            'frames': 0 if self.whole else self.frames,
+            'loop': self.recording is None,
             'wait_for_subscribers': 1,
             'report': str(report),
         }
+        if self.recording is None:
+            chosen['rate_hz'] = float(self.rate_hz)
+        else:
+            chosen['speed'] = float(self.speed)
         return {name: value for name, value in chosen.items() if value is not None}
 
 
@@ -113,15 +129,25 @@ class DemoGraph:
         model: str,
         backend: str | None,
         frozen_timeout_s: float,
+        record_inputs: bool = False,
     ) -> None:
         self._out = out
         self._player = player
+        transport = player.image_transport
         self._node_parameters = {
             'autostart': True,
             'model': model,
             'backend': backend or '',
             'frozen_timeout_s': frozen_timeout_s,
+            'image_transport': transport,
         }
+        self._recorder_parameters = {
+            'output': str(out / 'demo.mcap'),
+            'compression': 'zstd',
+            'inputs': transport if record_inputs else 'none',
+        }
+        suffix = '/compressed' if player.compressed else ''
+        self._image_topics = tuple(f'{side}/image_raw{suffix}' for side in ('left', 'right'))
 
     def run(self) -> dict[str, Any]:
         """Returns the player's report; raises MsdesisError where a process fails."""
@@ -139,12 +165,9 @@ class DemoGraph:
             return child
 
         try:
-            start(
-                'msdesis_ros.ros.recorder',
-                {'output': str(self._out / 'demo.mcap'), 'compression': 'zstd'},
-            )
+            start('msdesis_ros.ros.recorder', self._recorder_parameters)
             start('msdesis_ros.ros.stereo_endoscope', self._node_parameters)
-            with _Watcher() as watcher:
+            with _Watcher(self._image_topics) as watcher:
                 _wait_for(watcher.graph_is_ready, children, START_LIMIT_S)
                 player = start('msdesis_ros.ros.player', self._player.parameters(sent))
                 self._follow(player, children, watcher)
@@ -179,6 +202,9 @@ class DemoGraph:
 class _Watcher:
     """Looks at the graph from the demo's own process."""
 
+    def __init__(self, image_topics: tuple[str, ...]) -> None:
+        self._image_topics = image_topics
+
     def __enter__(self) -> _Watcher:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
@@ -211,7 +237,7 @@ class _Watcher:
     def graph_is_ready(self) -> bool:
         """The node listens, and the recorder hears every result."""
         self.spin()
-        return all(self._node.count_subscribers(topic) for topic in IMAGE_TOPICS) and all(
+        return all(self._node.count_subscribers(topic) for topic in self._image_topics) and all(
             self._node.count_publishers(topic) and self._node.count_subscribers(topic)
             for topic in RESULT_TOPICS
         )

@@ -17,6 +17,17 @@ from msdesis_ros.data.overview import overview_picture
 from msdesis_ros.data.ply import write_ply
 
 RESULTS = ('/disparity', '/depth', '/camera_info', '/points', '/left/image_rect', '/status')
+# What the player says of a recording.
+INPUT_FACTS = (
+    'recording',
+    'complete',
+    'file_bytes',
+    'whole_bytes',
+    'pairs_available',
+    'left_available',
+    'right_available',
+    'speed',
+)
 FRAME = ('/disparity', '/depth', '/points', '/left/image_rect')
 
 
@@ -79,6 +90,7 @@ class _Recording:
             'backend': self.node['backend'],
             'verdicts': dict(Counter(pair['verdict'] for pair in self.pairs)),
             'rate_sent_hz': sent['rate_achieved_hz'],
+            'input': {name: sent[name] for name in INPUT_FACTS if name in sent},
             'stamps_not_sent': sum(s not in known for v in self.stamps.values() for s in v),
             'stamps_repeated': sum(len(v) - len(set(v)) for v in self.stamps.values()),
         }

@@ -56,8 +56,8 @@ class MatchDomain:
         columns = np.arange(width, dtype=np.float32)
         if right_valid is None:
             right_valid = np.ones((1, width), dtype=bool)
-        # A rectified picture's content is one interval of columns in each row. So is, then, the set
-        # of disparities that lead into it, and two comparisons a pixel decide.
+        # A rectified picture's content is one interval of columns in each row. So is, then, the
+        # set of disparities that lead into it, and two comparisons a pixel decide.
         runs = np.array([_longest_run(row) for row in right_valid], dtype=np.float32)
         shape = (height, width)
         # In the order of the pictures: np.array would keep that of the broadcast, 20 times slower.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -71,13 +72,17 @@ class StreamHealth:
         topics: list[str],
         stages_ms: dict[str, float],
     ) -> None:
-        """Count one result that went out on `topics`. `now_s` is monotonic."""
+        """Count one result that went out on `topics`.
+
+        `now_s` is monotonic. `latency_ms` is NaN where nobody knows it.
+        """
         with self._lock:
             self._processed += 1
             self._published.update(topics)
             self._verdicts[verdict] += 1
             self._done_s.append(now_s)
-            self._latency_ms.append(latency_ms)
+            if not math.isnan(latency_ms):
+                self._latency_ms.append(latency_ms)
             self._skew_ms.append(skew_ms)
             for name, value in stages_ms.items():
                 self._stages_ms.setdefault(name, deque(maxlen=WINDOW)).append(value)

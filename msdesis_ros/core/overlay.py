@@ -1,4 +1,4 @@
-"""A picture for people: the left view with its disparity in colours and the instruments outlined."""
+"""A picture for people: the left view, its disparity in colours, the instruments outlined."""
 
 from __future__ import annotations
 

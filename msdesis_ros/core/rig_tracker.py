@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from msdesis_ros.core.camera import CameraCalibration
@@ -35,10 +36,22 @@ class _Stamps:
 
     info_ns: int | None = None
     picture_ns: int | None = None
-    # Whether each picture has a camera_info of its own, with the same stamp.
+    # Whether each picture has a camera_info of its own, with the same stamp, that comes before the
+    # next picture.
     accompanied: bool = False
+    # Small messages overtake large ones by some frames.
+    recent_infos_ns: deque[int] = field(default_factory=lambda: deque(maxlen=16))
     # The first picture that the present calibration belongs to.
     changed_ns: int | None = None
+
+    def see_info(self, stamp_ns: int) -> None:
+        self.info_ns = stamp_ns
+        self.recent_infos_ns.append(stamp_ns)
+        self.accompanied |= stamp_ns == self.picture_ns
+
+    def see_picture(self, stamp_ns: int) -> None:
+        self.picture_ns = stamp_ns
+        self.accompanied |= stamp_ns in self.recent_infos_ns
 
     def expects(self, picture_ns: int) -> bool:
         return self.accompanied and (self.info_ns is None or self.info_ns < picture_ns)
@@ -133,9 +146,7 @@ class RigTracker:
 
     def see_picture(self, side: str, stamp_ns: int) -> None:
         """Take notice of the stamp of a picture."""
-        stamps = self._stamps[side]
-        stamps.picture_ns = stamp_ns
-        stamps.accompanied |= stamp_ns == stamps.info_ns
+        self._stamps[side].see_picture(stamp_ns)
 
     def standing(self, *, left_ns: int, right_ns: int) -> Standing:
         """Whether the rig is the one of a pair of pictures with these stamps."""
@@ -158,8 +169,7 @@ class RigTracker:
         stamps = self._stamps[side]
         if stamps.info_ns is not None and 0 < stamps.info_ns - stamp_ns <= OVERTAKEN_NS:
             return True
-        stamps.info_ns = stamp_ns
-        stamps.accompanied |= stamp_ns == stamps.picture_ns
+        stamps.see_info(stamp_ns)
         return False
 
     def tick(self, *, now_s: float) -> bool:

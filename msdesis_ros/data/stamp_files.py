@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.core.errors import FileFormatError, UsageError, shown
 
 UNITS_NS = {'s': 10**9, 'ms': 10**6, 'us': 10**3, 'ns': 1}
 # Without a unit: a count since 1970 shows it by its size (in seconds it stays below 10^11 until
@@ -106,11 +106,11 @@ def _by_name(path: Path, rows: list[tuple[int, list[str]]], pictures: Sequence[P
 
 def _nanoseconds(texts: list[str], names: list[str], unit: str) -> tuple[int, ...]:
     if unit and unit not in UNITS_NS:
-        raise UsageError(f"'{unit}' is no unit of a stamp; choose one of {', '.join(UNITS_NS)}")
+        raise UsageError(f'{unit!r} is no unit of a stamp; choose one of {", ".join(UNITS_NS)}')
     stamps: list[int] = []
     for text, name in zip(texts, names, strict=True):
         if not _is_stamp(text):
-            raise FileFormatError(f"{name} is '{text}'; expected a number")
+            raise FileFormatError(f'{name} is {shown(text)}; expected a number')
         value = Decimal(text)
         unit = unit or _unit_of(value)
         # Through decimals: as a float a stamp of today would be off by a hundred nanoseconds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from msdesis_ros.data.recordings import open_recording, stamp_of
 SIDES = ('left', 'right')
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+# The rate is measured on so many.
+RATE_MESSAGES = 60
 # Of several topics of one side these names are the pictures of a camera, the first before others.
 _USUAL = (
     r'{side}/image_raw',
@@ -118,6 +121,20 @@ class StereoRecording:
         if left is None or right is None:
             return self.held.left, self.held.right
         return left, right
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs it holds, at most; exactly where it ends early."""
+        return min(self.pictures) if self.reader.finished else self.held.pairs
+
+    @cached_property
+    def rate_hz(self) -> float:
+        """How many left pictures came in a second, usually; 10 where that cannot be told."""
+        names = [self.image_topics['left']]
+        first = itertools.islice(self.reader.messages(names), RATE_MESSAGES)
+        times_ns = [message.log_time_ns for message in first]
+        gaps_ns = sorted(b - a for a, b in zip(times_ns, times_ns[1:], strict=False) if b > a)
+        return 1e9 / gaps_ns[len(gaps_ns) // 2] if gaps_ns else 10.0
 
     @cached_property
     def held(self) -> HeldPictures:

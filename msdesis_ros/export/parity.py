@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,21 +102,26 @@ def require_parity(rows: Sequence[ParityRow]) -> None:
 def parity_pairs(image_size: tuple[int, int]) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
     """Left and right picture (H x W x 3 uint8) by name: a shifted texture, and hard contrasts."""
     width, height = image_size
-    rng = np.random.default_rng(0)
     shift = max(1, width // 40)
-    wall = np.full((height, width + shift, 3), 128.0)
+    rng = np.random.default_rng(0)
+    texture = np.full((height, width + shift, 3), 128.0)
     for cell in (2, 9, 40):
-        rows, columns = -(-height // cell), -(-(width + shift) // cell)
-        patches = rng.normal(0.0, 25.0, (rows, columns, 3))
-        grown = patches.repeat(cell, axis=0).repeat(cell, axis=1)
-        wall += grown[:height, : width + shift]
-    wall = np.clip(wall, 0, 255).astype(np.uint8)
+        texture += 25.0 * _cells(rng.normal, cell, texture.shape)
     # Black and white, for what only large numbers show.
-    noise = rng.integers(0, 2, (2, height, width, 3), dtype=np.uint8) * np.uint8(255)
-    return {
-        'texture': (wall[:, :width].copy(), wall[:, shift:].copy()),
-        'noise': (noise[0], noise[1]),
-    }
+    contrast = 255.0 * _cells(lambda size: rng.integers(0, 2, size), 8, texture.shape)
+    walls = {'texture': texture, 'contrast': contrast}
+    pairs = {}
+    for name, wall in walls.items():
+        picture = np.clip(wall, 0, 255).astype(np.uint8)
+        pairs[name] = (picture[:, :width].copy(), picture[:, shift:].copy())
+    return pairs
+
+
+def _cells(draw: Callable[..., np.ndarray], cell: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Squares of `cell` px, each with one drawn colour."""
+    height, width, channels = shape
+    colours = draw(size=(-(-height // cell), -(-width // cell), channels))
+    return colours.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]
 
 
 def _run_network(

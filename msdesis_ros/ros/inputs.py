@@ -71,8 +71,9 @@ class StereoInputs:
     """Subscribes to both eyes; calls `on_job` for every pair that has a usable rig.
 
     `on_rig` is called when the calibration state changes, with the rig or None and the reason;
-    `on_time_reset` when the stamps went backwards. Pairs without a usable rig are counted in
-    `health` as `no_calibration`. All calls come from the executor's thread.
+    `on_time_reset` when the stamps went backwards. Pairs that get no rig are counted in `health`
+    as `no_calibration` or `calibration_change`. All calls come from the executor's thread.
+    `now_ns` reads the clock by which silence is measured; a replay brings its own.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class StereoInputs:
         on_job: Callable[[Job], None],
         on_rig: Callable[[StereoRig | None, str], None],
         on_time_reset: Callable[[], None],
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._node = node
+        self._now_ns = now_ns
         self._health = health
         self._on_job, self._on_rig, self._on_time_reset = on_job, on_rig, on_time_reset
         self._transport = TRANSPORTS[parameters.image_transport]
@@ -95,7 +98,7 @@ class StereoInputs:
             parameters.sync,
             max_skew_ns=skew_ns,
             queue_size=parameters.queue_size,
-            start_ns=time.monotonic_ns(),
+            start_ns=now_ns(),
         )
         self._time_resets = 0
         # The newest pair waits here while its calibration is not known.
@@ -116,7 +119,7 @@ class StereoInputs:
 
     def tick(self) -> None:
         """Once a second: let a half-finished change of calibration settle, and a pair go."""
-        self._after_calibration(self.tracker.tick(now_s=time.monotonic()))
+        self._after_calibration(self.tracker.tick(now_s=self._now_ns() / 1e9))
         waiting = self._waiting
         if waiting is not None and waiting is self._waited_at_tick:
             # The last pair of a stream whose camera_info was lost; nothing newer drives it out.
@@ -128,7 +131,7 @@ class StereoInputs:
 
     def silence(self, after_s: float) -> str:
         """Why there has been no pair for so long, in a sentence; empty while there are."""
-        silence = self.pairer.silence(time.monotonic_ns())
+        silence = self.pairer.silence(self._now_ns())
         return silence.sentence(round(after_s * 1e9)) or ''
 
     def _subscribe(self, side: str, reliability: str) -> list[Any]:
@@ -166,7 +169,7 @@ class StereoInputs:
         except Exception as error:
             self._health.drop('internal')
             text = f'{type(error).__name__}: {error}'
-            if text not in self._internal_errors:
+            if text not in self._internal_errors and len(self._internal_errors) < 100:
                 self._internal_errors.add(text)
                 self._node.get_logger().error(f'a {side} message was dropped: {text}')
 
@@ -176,7 +179,7 @@ class StereoInputs:
             _content(message),
             functools.partial(camera_from_camera_info, message),
             stamp_ns=stamp_ns(message.header.stamp),
-            now_s=time.monotonic(),
+            now_s=self._now_ns() / 1e9,
         )
         self._after_calibration(changed)
 
@@ -187,7 +190,7 @@ class StereoInputs:
 
     def _on_image(self, side: str, message: Any) -> None:
         add = self.pairer.add_left if side == 'left' else self.pairer.add_right
-        stamp, arrival_ns = stamp_ns(message.header.stamp), time.monotonic_ns()
+        stamp, arrival_ns = stamp_ns(message.header.stamp), self._now_ns()
         pairs = add(stamp, message, arrival_ns=arrival_ns)
         resets = self.pairer.counters.time_resets
         if resets != self._time_resets:

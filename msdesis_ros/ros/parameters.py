@@ -133,7 +133,7 @@ def judge_change(parameters: Iterable[Parameter], *, active: bool) -> SetParamet
 
 
 def _reason(name: str, value: Any, spec: Spec) -> str:
-    """Why a value is not allowed, or an empty string; knows the gap in the range of `alpha` too."""
+    """Why a value is not allowed, or an empty string; `alpha` has a gap in its range."""
     reason = reason_against(name, value, spec)
     if not reason and name == 'alpha' and -1 < value < 0:
         return f'parameter alpha is {value}; it must be -1 or lie in 0 .. 1'

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.picture_pairs import find_pairs
 from msdesis_ros.data.stamp_files import read_stamps, stamps_in_names
-from msdesis_ros.data.stereo_recording import CAMERA_INFO, COMPRESSED, StereoRecording
+from msdesis_ros.data.stereo_recording import StereoRecording
 from msdesis_ros.data.video_pairs import VideoPairs, is_video
-from msdesis_ros.ros.messages import image_message, rgb_from_compressed_image
+from msdesis_ros.ros.messages import image_message
 from msdesis_ros.ros.picture_source import ENCODERS, PictureSource
-from msdesis_ros.ros.played import COMPRESSED_TOPIC, IMAGE_TOPIC, INFO_TOPIC, SIDES, Played
+from msdesis_ros.ros.played import IMAGE_TOPIC, SIDES, Played
 from msdesis_ros.ros.player_parameters import DEFAULT_RATE_HZ
+from msdesis_ros.ros.recorded_pictures import RecordedPictures
 
 SECOND_NS = 1_000_000_000
 
@@ -165,75 +165,6 @@ class VideoPictures:
 
     def facts(self) -> dict[str, Any]:
         return {'pairs_available': self.pairs}
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-
-class RecordedPictures:
-    """The pictures of a recording, byte by byte, and its camera_infos with `own_infos`."""
-
-    ready = True
-    period_ns: int | None = None
-
-    def __init__(self, recording: StereoRecording, *, own_infos: bool) -> None:
-        self._recording = recording
-        self._kinds = {recording.image_type} | ({CAMERA_INFO} if own_infos else set())
-        compressed = recording.image_type == COMPRESSED
-        self.image_topic = COMPRESSED_TOPIC if compressed else IMAGE_TOPIC
-        self.image_type = CompressedImage if compressed else Image
-        self.pairs = min(recording.pictures)
-        if not self.pairs:
-            raise FileFormatError(f'nothing can be played: {recording.sentence()}')
-        self.infos: dict[str, Played] = {}
-        if own_infos:
-            self.infos = {
-                side: Played(side, INFO_TOPIC, info.time_ns, info.stamp_ns, info.cdr)
-                for side, info in recording.first_infos().items()
-            }
-            missing = [side for side in SIDES if side not in self.infos]
-            if missing:
-                raise UsageError(
-                    f'{recording.reader.path} holds no camera_info of the '
-                    f'{" and the ".join(missing)} camera; set the parameter calibration'
-                )
-        self.image_size, self.frame_ids = self._look()
-
-    def play(self) -> Iterator[Played]:
-        for message in self._recording.messages():
-            if message.kind in self._kinds:
-                topic = INFO_TOPIC if message.kind == CAMERA_INFO else self.image_topic
-                yield Played(message.side, topic, message.time_ns, message.stamp_ns, message.cdr)
-
-    def _look(self) -> tuple[tuple[int, int], tuple[str, str]]:
-        """Size and frames of the first pictures."""
-        first: dict[str, Any] = {}
-        for message in self._recording.messages():
-            if message.kind != CAMERA_INFO and message.side not in first:
-                first[message.side] = deserialize_message(message.cdr, self.image_type)
-            if len(first) == len(SIDES):
-                break
-        left = first['left']
-        if self.image_type is CompressedImage:
-            height, width = rgb_from_compressed_image(left).shape[:2]
-        else:
-            height, width = left.height, left.width
-        return (width, height), (left.header.frame_id, first['right'].header.frame_id)
-
-    def sentence(self) -> str:
-        return self._recording.sentence()
-
-    def facts(self) -> dict[str, Any]:
-        reader = self._recording.reader
-        facts: dict[str, Any] = {
-            'recording': str(reader.path),
-            'complete': reader.finished,
-            'file_bytes': reader.file_bytes,
-            'whole_bytes': reader.whole_bytes,
-            'pairs_available': self.pairs if reader.finished else self._recording.held.pairs,
-        }
-        facts['left_available'], facts['right_available'] = self._recording.pictures
-        return facts
 
     def close(self) -> None:
         """Nothing stays open."""

@@ -38,6 +38,7 @@ POLL_S = 0.02
 SETTLE_S = 0.5
 # While that settles the camera_infos go ahead, so that the node has its maps for the first pair.
 INFOS_AHEAD_EVERY_S = 0.1
+ACKNOWLEDGED_WITHIN_S = 1.0
 
 
 class StereoPlayer(Node):
@@ -206,8 +207,11 @@ class StereoPlayer(Node):
         for _, stamp_ns, fed in self._faults.leftovers():
             self._send_picture(fed, stamp_ns)
         self._timer.cancel()
-        for publisher in (*self._image_publishers.values(), *self._info_publishers.values()):
-            publisher.wait_for_all_acked(Duration(seconds=1))
+        # Fast DDS asks for acknowledgements every few seconds only, so this may end without them.
+        deadline_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        for publisher in self._image_publishers.values():
+            left_s = max(0.0, deadline_s - time.monotonic())
+            publisher.wait_for_all_acked(Duration(seconds=left_s))
         self._end(EXIT_OK, f'{self._account.pairs} pairs sent')
 
     def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

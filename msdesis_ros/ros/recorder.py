@@ -20,7 +20,7 @@ from msdesis_ros.ros.process import EXIT_FAILED, run
 from msdesis_ros.ros.qos import message_lost_events, recorder_qos
 
 NODE_NAME = 'stereo_recorder'
-# The topics of a stereo camera and of `stereo_endoscope` but the raw pictures.
+# The topics of a stereo camera and of `stereo_endoscope` but the pictures that come in.
 KNOWN_TOPICS = {
     'left/camera_info': 'sensor_msgs/msg/CameraInfo',
     'right/camera_info': 'sensor_msgs/msg/CameraInfo',
@@ -35,12 +35,31 @@ KNOWN_TOPICS = {
     'status': 'diagnostic_msgs/msg/DiagnosticArray',
     '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray',
 }
+# Those take 8 MB a pair of 1280x1024, so they are recorded only where they are asked for.
+INPUT_TOPICS = {
+    'none': {},
+    'raw': {f'{side}/image_raw': 'sensor_msgs/msg/Image' for side in ('left', 'right')},
+    'compressed': {
+        f'{side}/image_raw/compressed': 'sensor_msgs/msg/CompressedImage'
+        for side in ('left', 'right')
+    },
+}
+_TYPES = {
+    topic: kind
+    for topics in (KNOWN_TOPICS, *INPUT_TOPICS.values())
+    for topic, kind in topics.items()
+}
 SPECS: dict[str, Spec] = {
     'output': Spec('', 'The MCAP file to write; it has this name when it is complete.'),
     'topics': Spec(
         list(KNOWN_TOPICS),
         'Topics to record, resolved in the namespace of the node; name:package/msg/Type '
         'subscribes before somebody publishes.',
+    ),
+    'inputs': Spec(
+        'none',
+        'Record the pictures that come in too, so that the recording can be played and replayed.',
+        choices=tuple(INPUT_TOPICS),
     ),
     'compression': Spec('none', 'Compression of the file.', choices=tuple(COMPRESSIONS)),
     'queue_depth': Spec(20, 'Messages a topic may have waiting to be written.', 1, 1000),
@@ -70,9 +89,9 @@ class StereoRecorder(Node):
         self._lost = 0
         self._topics: dict[str, Subscription] = {}
         wanted: dict[str, Any] = {}
-        for entry in settings['topics']:
+        for entry in (*settings['topics'], *INPUT_TOPICS[settings['inputs']]):
             name, _, kind = entry.partition(':')
-            kind = kind or KNOWN_TOPICS.get(name, '')
+            kind = kind or _TYPES.get(name, '')
             wanted[self.resolve_topic_name(name)] = message_type(kind) if kind else None
         self._recording = McapRecording(settings['output'], compression=settings['compression'])
         for topic, kind in wanted.items():

@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -39,6 +40,10 @@ DIAGNOSTICS_PERIOD_S = 1.0
 # An eye that is silent for longer is reported as missing.
 MISSING_AFTER_S = 1.0
 NO_MODEL = ModelIdentity('none', None, 'none')
+NO_CLOCK = (
+    'use_sim_time is true, but no /clock has arrived: latencies are unknown; play the bag with '
+    '--clock, or set use_sim_time:=false'
+)
 
 Transition = Callable[['StereoEndoscope', LifecycleState], None]
 
@@ -116,7 +121,9 @@ class StereoEndoscope(LifecycleNode):
         )
         self._health = StreamHealth()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._tick)
+        # Not the node's clock: simulated time may stand still, or never begin.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._tick, clock=steady)
         self._enter('inactive')
 
     @transition
@@ -280,6 +287,8 @@ class StereoEndoscope(LifecycleNode):
         if self._inputs is not None and self._inputs.tracker.rig is not None:
             rig_warnings = (*self._inputs.tracker.rig.warnings, self._frame_warning)
             findings += [warn(sentence) for sentence in rig_warnings if sentence]
+        if self.get_clock().now().nanoseconds == 0:
+            findings.append(warn(NO_CLOCK))
         return findings + [warn(sentence) for sentence in self._transport_warnings]
 
     def _publish_diagnostics(self) -> None:

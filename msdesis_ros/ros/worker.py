@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -149,10 +150,14 @@ class PerceptionWorker:
     def _publish_status(
         self, verdict: Verdict, job: Job, frame_id: str, figures: dict[str, float]
     ) -> float:
-        """Publish the status of a pair; returns the age of its left stamp in ms."""
+        """Publish the status of a pair; returns the age of its left stamp in ms.
+
+        It is NaN while simulated time has not begun.
+        """
         self.last_verdict = verdict
         stamp_ns = job.pair.left_stamp_ns
-        latency_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        now_ns = self._node.get_clock().now().nanoseconds
+        latency_ms = (now_ns - stamp_ns) / 1e6 if now_ns else math.nan
         status = pair_status(
             verdict,
             node_name=self._node.get_fully_qualified_name(),

@@ -73,3 +73,12 @@ def test_counting_from_many_threads_loses_nothing():
     for thread in threads:
         thread.join()
     assert health.report(now_s=0.0).dropped == {'overload': 8000}
+
+
+def test_a_latency_that_nobody_knows_does_not_spoil_the_others():
+    health = StreamHealth()
+    done(health, 0.0, latency_ms=math.nan)
+    done(health, 0.1, latency_ms=20.0)
+    report = health.report(now_s=1.0)
+    assert report.processed == 2
+    assert report.latency_ms.p50 == 20.0

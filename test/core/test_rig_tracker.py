@@ -249,3 +249,21 @@ def test_camera_infos_that_announced_the_new_time_are_kept(feed):
     feed.tracker.set_time_back(1_000_000_000)
     assert feed.standing(1.0) is Standing.USABLE
     assert feed.focal == 600
+
+
+def test_camera_infos_that_run_some_frames_ahead_are_still_those_of_their_pictures(feed):
+    for stamp_s, focal in ((1.0, 500), (1.1, 500), (1.2, 500), (1.3, 600)):
+        for side in ('left', 'right'):
+            feed.send(side, focal, stamp_s=stamp_s)
+    for side in ('left', 'right'):
+        feed.picture(side, 1.1)
+    assert feed.standing(1.1) is Standing.OUTDATED
+    assert feed.standing(1.3) is Standing.USABLE
+
+
+def test_camera_infos_that_lag_behind_the_next_picture_are_not_waited_for(feed):
+    for stamp_s in (1.0, 1.1, 1.2):
+        for side in ('left', 'right'):
+            feed.picture(side, stamp_s)
+            feed.send(side, 500, stamp_s=stamp_s - 0.1)
+    assert feed.standing(1.2) is Standing.USABLE

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
-from msdesis_ros.data.images import atomic_write, read_rgb, write_image
+from msdesis_ros.data.images import atomic_write, is_cut_png, read_rgb, write_image
 
 
 @pytest.fixture()
@@ -82,6 +82,17 @@ def test_a_truncated_picture_is_refused_and_the_whole_one_read(tmp_path, picture
     path.write_bytes(encoded.tobytes()[: int(len(encoded) * kept)])
     with pytest.raises(FileFormatError, match='not a whole picture'):
         read_rgb(path)
+
+
+def test_a_png_whose_chunk_claims_more_than_is_there_is_known_before_it_is_decoded(picture):
+    png = cv2.imencode('.png', picture)[1].tobytes()
+    assert not is_cut_png(png)
+    assert not is_cut_png(png + b'more')
+    assert not is_cut_png(cv2.imencode('.jpg', picture)[1].tobytes())
+    begin = png.index(b'IDAT') - 4
+    # OpenCV would ask for 2 GB here.
+    assert is_cut_png(png[:begin] + b'\x7f' + png[begin + 1 :])
+    assert all(is_cut_png(png[:kept]) for kept in range(8, len(png)))
 
 
 @pytest.mark.parametrize('suffix', ['.tiff', '.tif'])

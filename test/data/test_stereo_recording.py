@@ -39,6 +39,8 @@ def test_the_topics_of_a_rig_are_found_and_read_in_order(
     assert [m.time_ns - m.stamp_ns for m in messages[:2]] == [1_000_000, 1_000_001]
     assert recording.pictures == (4, 4)
     assert recording.held == HeldPictures(4, 4, 4)
+    assert recording.pairs == 4
+    assert recording.rate_hz == pytest.approx(1000 / 33)
     assert '4 left and 4 right pictures' in recording.sentence()
     infos = recording.first_infos()
     assert {side: info.cdr for side, info in infos.items()} == {

@@ -6,9 +6,11 @@ A function returns 'valid', or raises an error of `core/errors.py`; anything els
 from __future__ import annotations
 
 import array
+import itertools
 import json
 import math
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +28,9 @@ from msdesis_ros.core.resources import resource
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.data.images import read_rgb
+from msdesis_ros.data.mcap_files import COMPRESSIONS, McapRecording
+from msdesis_ros.data.recordings import open_recording, stamp_of
+from msdesis_ros.data.stamp_files import UNITS_NS, read_stamps
 from msdesis_ros.ros.compressed import rgb_from_compressed
 from msdesis_ros.ros.encodings import INPUT_ENCODINGS
 from msdesis_ros.runtime.cards import load_card
@@ -402,6 +407,70 @@ def take_card(content: bytes, folder: Path) -> None:
         assert '\n' not in sentence
 
 
+# --- recordings and lists of stamps -----------------------------------------------------------
+
+DEFINITION = 'int32 sec\nuint32 nanosec\nstring text\n'
+
+
+def recordings(folder: Path) -> dict[str, bytes]:
+    """One good MCAP file of every compression, and one that was never finished."""
+    found = {}
+    for compression in COMPRESSIONS:
+        path = folder / 'good.mcap'
+        with McapRecording(path, compression=compression) as recording:
+            for topic in ('/left', '/right'):
+                recording.add_topic(topic, type_name='some/msg/Text', definition=DEFINITION)
+            for k in range(6):
+                cdr = struct.pack('<4siII4s', b'\0\1\0\0', k, 5, 4, b'abc')
+                recording.write(
+                    '/left' if k % 2 else '/right', cdr, log_time_ns=k, publish_time_ns=k
+                )
+        found[compression] = path.read_bytes()
+        found[f'{compression} unfinished'] = found[compression][: len(found[compression]) // 2]
+    return found
+
+
+def recording_inputs(folder: Path) -> st.SearchStrategy[Any]:
+    good = recordings(folder)
+    return st.builds(
+        lambda name, wanted: mutated(good[name], wanted),
+        st.sampled_from(sorted(good)),
+        changes(BINARY),
+    )
+
+
+def take_recording(content: bytes, folder: Path) -> None:
+    path = folder / 'broken.mcap'
+    path.write_bytes(content)
+    reader = open_recording(path)
+    assert 0 <= reader.whole_bytes <= reader.file_bytes
+    assert all(topic.count is None or topic.count >= 0 for topic in reader.topics().values())
+    for message in reader.messages():
+        assert isinstance(stamp_of(message.cdr), int)
+
+
+PICTURES = tuple(Path(f'frame_{k:03}.png') for k in range(4))
+STAMP_LISTS = (
+    b'0.0\n0.033\n0.066\n0.100\n',
+    b'# taken at\nname, stamp\nframe_000.png, 1700000000000000000\nframe_001.png, '
+    b'1700000000033000000\nframe_002, 1700000000066000000\na/frame_003.png, 1700000000100000000\n',
+)
+
+
+def stamp_inputs(folder: Path) -> st.SearchStrategy[Any]:
+    units = st.sampled_from(('', *UNITS_NS, 'h'))
+    lists = st.builds(mutated, st.sampled_from(STAMP_LISTS), changes(TEXT))
+    return st.tuples(lists, units)
+
+
+def take_stamps(value: Any, folder: Path) -> None:
+    path = folder / 'stamps.csv'
+    path.write_bytes(value[0])
+    stamps_ns = read_stamps(path, PICTURES, unit=value[1])
+    assert len(stamps_ns) == len(PICTURES)
+    assert all(0 <= a <= b < 2**63 for a, b in itertools.pairwise(stamps_ns))
+
+
 # --- controls: what the harness must see ------------------------------------------------------
 
 
@@ -446,6 +515,8 @@ TARGETS: dict[str, Target] = {
     'picture_files': Target(picture_inputs, take_picture),
     'compressed_images': Target(compressed_inputs, take_compressed),
     'model_cards': Target(card_inputs, take_card),
+    'recordings': Target(recording_inputs, take_recording),
+    'stamp_files': Target(stamp_inputs, take_stamps),
     'control_leak': Target(_numbers, _leak),
     'control_hang': Target(_numbers, _hang),
     'control_crash': Target(_numbers, _crash),

@@ -19,7 +19,15 @@ import pytest
 
 RUN = Path(__file__).parent / 'run.py'
 NEEDS_ROS = ('images', 'camera_infos')
-TARGETS = (*NEEDS_ROS, 'compressed_images', 'picture_files', 'calibration_files', 'model_cards')
+TARGETS = (
+    *NEEDS_ROS,
+    'compressed_images',
+    'picture_files',
+    'calibration_files',
+    'model_cards',
+    'recordings',
+    'stamp_files',
+)
 FEW, MANY = 300, 100_000
 # What the allocator keeps; a leak of one kilobyte an example would be three times as much.
 GROWTH_MB = 32

@@ -56,8 +56,11 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'before 2020'])
-@pytest.mark.parametrize('encoder', ['light', 'resnet34'])
+@pytest.mark.parametrize(
+    ('encoder', 'zipped'),
+    [('light', True), ('light', False), ('resnet34', True)],
+    ids=['light', 'light as before 2020', 'resnet34'],
+)
 def test_a_bare_state_dict_loads_and_tells_its_encoder(tmp_path, lively, encoder, zipped):
     network = lively.lively_network(encoder)
     path = tmp_path / 'weights.pt'

@@ -53,7 +53,7 @@ def test_a_wrong_family_or_option_is_refused_before_torch_is_needed(family, opti
     [
         "msdesis_ros.nets.registry.create_network('msdesis', encoder='light')",
         "msdesis_ros.nets.checkpoints.parse_checkpoint(b'', source='w.pt')",
-        "msdesis_ros.export.onnx_export.export_onnx(None, 'x.onnx', image_size=(64, 64), origin=None)",
+        "msdesis_ros.export.onnx_export.export_onnx(None, 'x.onnx', image_size=(9, 9), origin=1)",
     ],
 )
 def test_without_torch_everything_imports_and_the_use_names_the_extra(project_root, use):

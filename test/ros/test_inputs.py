@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
 
-from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -36,7 +35,7 @@ def floats(message: Image) -> np.ndarray:
 
 def both(**changes) -> dict:
     """The same changes of the camera_info on both sides."""
-    return {side: changes for side in SIDES}
+    return dict.fromkeys(SIDES, changes)
 
 
 def of_size(width: int, height: int) -> dict:
@@ -134,19 +133,19 @@ def test_the_choices_of_the_parameter_are_the_transports_there_are():
 def test_compressed_pictures_in_colour_and_grey_reach_the_model_as_rgb(node_graph, kind):
     g = node_graph(image_transport='compressed')
     g.start(topics=('depth', 'status'))
-    allowed = 0 if kind == 'png' else 60  # JPEG on noise, chroma at half resolution
+    allowed = 0 if kind == 'png' else 20  # JPEG on noise; exchanged channels are 50 apart
     for format_ in (kind, f'rgb8; {kind} compressed bgr8'):
         make = compressed(kind, format_)
         stamp = g.send(make=make)
         assert g.answer('depth', stamp) is not None
         for side, seen in zip(SIDES, g.control.seen, strict=True):
-            difference = np.abs(seen.astype(int) - make.sent[side])
-            assert difference.max() <= allowed and difference.mean() <= allowed / 6
+            difference = np.abs(seen.astype(int) - make.sent[side]).mean(axis=(0, 1))
+            assert (difference <= allowed).all(), difference
     make = compressed(kind, grey=True)
     assert g.answer('status', g.send(make=make)) is not None
     left = g.control.seen[0]
     assert (left == left[:, :, :1]).all()
-    assert np.abs(left[:, :, 0].astype(int) - make.sent['left'][:, :, 0]).mean() <= allowed / 6
+    assert np.abs(left[:, :, 0].astype(int) - make.sent['left'][:, :, 0]).mean() <= allowed
 
 
 SPOILED = {
@@ -161,17 +160,18 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize(('make', 'words'), SPOILED.values(), ids=SPOILED.keys())
-def test_a_spoiled_compressed_picture_is_refused_and_the_next_pair_answered(
-    node_graph, make, words
-):
+def test_spoiled_compressed_pictures_are_refused_in_words_and_good_ones_answered(node_graph):
     g = node_graph(image_transport='compressed')
     g.start(topics=('depth',))
-    bad = g.send(make=make)
-    assert g.diagnosis(words)
-    assert g.values()['dropped.bad_image' if words[:3] != 'the' else 'dropped.calibration'] == '1'
-    assert g.answer('depth', g.send(make=compressed('jpeg'))) is not None
-    assert bad not in g.stamps('depth')
+    for cause, (make, words) in SPOILED.items():
+        bad = g.send(make=make)
+        assert g.diagnosis(words), cause
+        assert g.answer('depth', g.send(make=compressed('jpeg'))) is not None, cause
+        assert bad not in g.stamps('depth'), cause
+        g.received['/diagnostics'].clear()
+    values = g.values()
+    assert values['dropped.bad_image'] == str(len(SPOILED) - 1)
+    assert values['dropped.calibration'] == '1'
 
 
 def test_a_remapping_of_the_base_topic_is_one_of_the_compressed_topic_too(node_graph):
@@ -318,9 +318,9 @@ def test_camera_infos_that_were_latched_before_the_node_came_up_are_used(node_gr
         publisher = g.driver.create_publisher(CameraInfo, f'{side}/camera_info', latched)
         publisher.publish(g.info(side, 0))
     g.start(topics=('depth',))
-    assert g.wait(lambda: g.send(infos=False) and g.received['depth'])
-    for _ in range(3):
-        assert g.answer('depth', g.send(infos=False), timeout_s=3) is not None
+    for _ in range(4):
+        assert g.answer('depth', g.send(infos=False)) is not None
+        time.sleep(0.05)
 
 
 def test_camera_infos_that_come_once_while_pictures_run_are_used_from_then_on(node_graph):
@@ -337,47 +337,52 @@ def test_camera_infos_that_come_once_while_pictures_run_are_used_from_then_on(no
         assert g.answer('depth', g.send(infos=False)) is not None
 
 
-@pytest.mark.parametrize('order', ['picture first', 'camera_info first', 'mixed'])
-def test_no_result_mixes_the_calibrations_of_two_frames(node_graph, order):
+# By how much pictures and camera_infos are late, ms, at 40 ms a frame.
+LATE = {
+    'camera_infos follow': lambda rng: (0, 10),
+    'camera_infos overtake the frame before': lambda rng: (55, 0),
+    'as it comes': lambda rng: rng.integers(0, 35, 2),
+}
+
+
+@pytest.mark.parametrize('late_ms', LATE.values(), ids=LATE.keys())
+def test_no_result_mixes_the_calibrations_of_two_frames(node_graph, late_ms):
     g = node_graph()
     g.start(topics=('disparity', 'camera_info'))
     rng = np.random.default_rng(4)
-    # Both pass the gate together with each other: only the stamps tell that they do not belong
-    # together. cx of the results comes from the left camera, t from the right one.
-    calibrations = {'a': (48.0, 0.005), 'b': (46.5, 0.006)}
-    sent = {}
+    # Each fits the other one's other half, so the gate would pass any mixture. cx of the results
+    # comes from the left camera, t from the right one.
+    calibrations = [(48.0, 0.005), (46.5, 0.006)]
+    sent: dict[int, tuple[float, float]] = {}
+    queue = []
     start = g.node.get_clock().now().nanoseconds
     for number in range(45):
         stamp = start + number * 40 * MS
-        sent[stamp] = calibrations['ab'[number // 4 % 2]]
-        cx, baseline = sent[stamp]
-        projection = [FOCAL, 0.0, cx, 0.0, 0.0, FOCAL, 32.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-        messages = []
+        cx, baseline = sent[stamp] = calibrations[number // 4 % 2]
         for side, offset, tx in (('left', 0, 0.0), ('right', 2 * MS, -FOCAL * baseline)):
-            p = [*projection[:3], tx, *projection[4:]]
-            picture = rgb8(side, g.picture(), make_header(stamp_ns=stamp + offset, frame_id=side))
-            pair = [
-                (g.send_image[side], picture),
-                (g.send_info[side], g.info(side, stamp + offset, p=p)),
-            ]
-            messages += pair[::-1] if order == 'camera_info first' else pair
-        if order == 'mixed':
-            rng.shuffle(messages)
-        for publisher, message in messages:
-            publisher.publish(message)
-            time.sleep(0.002)
-        time.sleep(0.03)
-    last = max(sent)
-    g.answer('disparity', last)
-    g.answer('camera_info', last)
+            header = make_header(stamp_ns=stamp + offset, frame_id=f'{side}_optical')
+            p = [FOCAL, 0.0, cx, tx, 0.0, FOCAL, 32.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+            info = g.info(side, stamp + offset, p=p)
+            picture_ms, info_ms = late_ms(rng)
+            due_ms = number * 40 + offset / MS
+            queue.append(
+                (due_ms + picture_ms, g.send_image[side], rgb8(side, g.picture(), header))
+            )
+            queue.append((due_ms + info_ms, g.send_info[side], info))
+    queue.sort(key=lambda entry: entry[0])
+    begin_s = time.monotonic()
+    for due_ms, publisher, message in queue:
+        time.sleep(max(0.0, begin_s + due_ms / 1000 - time.monotonic()))
+        publisher.publish(message)
+    for topic in ('disparity', 'camera_info'):
+        g.answer(topic, max(sent))
     centres = dict(zip(g.stamps('camera_info'), g.received['camera_info'], strict=True))
     baselines = dict(zip(g.stamps('disparity'), g.received['disparity'], strict=True))
-    assert len(baselines) >= 38, f'{len(baselines)} of {len(sent)}: {g.values()}'
-    for stamp, message in baselines.items():
-        cx, baseline = sent[stamp]
-        assert message.t == pytest.approx(baseline), 'the right calibration is of another frame'
-        if stamp in centres:
-            assert centres[stamp].k[2] == cx, 'the left calibration is of another frame'
+    wrong = [s for s, message in baselines.items() if abs(message.t - sent[s][1]) > 1e-6]
+    wrong += [s for s, message in centres.items() if message.k[2] != sent[s][0]]
+    assert not wrong, f'{len(wrong)} of {len(baselines)} results have another calibration'
+    # A frame or so may be given up at each of the ten changes.
+    assert len(baselines) >= 30, g.values()
 
 
 def test_pictures_go_on_where_the_camera_infos_stop(node_graph):
@@ -392,7 +397,8 @@ def test_pictures_go_on_where_the_camera_infos_stop(node_graph):
         g.send(stamp=stamp, infos=False)
         time.sleep(0.04)
     assert g.answer('depth', stamps[-1]) is not None
-    assert set(stamps) <= set(g.stamps('depth'))
+    # The first one waited in vain until the second was there, and the newer of two goes first.
+    assert set(stamps[1:]) <= set(g.stamps('depth'))
 
 
 def test_the_last_pair_is_answered_though_its_camera_info_was_lost(node_graph):
@@ -448,7 +454,7 @@ def test_a_simulated_clock_that_starts_again_starts_the_stream_anew(node_graph):
     simulated = SimulatedTime(g)
     for run in range(2):
         for number in range(4):
-            stamp = 100 * S + number * 100 * MS
+            stamp = 100 * S + number * 300 * MS
             simulated.set(stamp + 10 * MS)
             g.received['status'].clear()
             g.received['depth'].clear()
@@ -471,7 +477,7 @@ def test_diagnostics_go_on_while_the_simulated_clock_stands_still(node_graph):
     g.received['/diagnostics'].clear()
     # The clock is paused and no picture comes: both are said, at the pace of the wall clock.
     assert g.wait(lambda: len(g.received['/diagnostics']) >= 3, 6)
-    assert g.diagnosis('left image is missing') or g.diagnosis('no image')
+    assert g.diagnosis('left and right images are missing')
     assert g.received['/diagnostics'][-1].header.stamp == stamp_from_ns(50 * S)
 
 
@@ -482,10 +488,8 @@ def test_without_a_clock_simulated_time_is_named_as_the_reason(node_graph):
     # Pictures need no clock, so they are answered; how old they are is not known.
     status = g.answer('status', stamp)
     assert figures(status)['verdict'] == 'OK'
-    assert 'latency_ms' not in figures(status)
+    assert figures(status)['latency_ms'] == 'nan'
     assert g.diagnosis('no /clock')
-    newest = g.received['/diagnostics'][-1].status[0]
-    assert newest.level == DiagnosticStatus.WARN
     assert 'latency_ms.p50' not in g.values()
     SimulatedTime(g).set(1_700_000_001 * S)
     status = g.answer('status', g.send(stamp=1_700_000_000 * S + 990 * MS))

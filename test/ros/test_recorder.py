@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 from stereo_msgs.msg import DisparityImage
 
@@ -236,12 +236,40 @@ def test_publishers_of_every_kind_are_recorded(graph: Any, start: Start, tmp_pat
     assert 'nothing came on /silent' in log
 
 
+@pytest.mark.parametrize('inputs', ['raw', 'compressed'])
+def test_the_pictures_that_come_in_are_recorded_when_asked_for(
+    inputs: str, graph: Any, start: Start, tmp_path: Path
+) -> None:
+    kind, suffix = (Image, '') if inputs == 'raw' else (CompressedImage, '/compressed')
+    path = tmp_path / 'out.mcap'
+    process = start('stereo_recorder', output=str(path), inputs=inputs)
+    publishers = {
+        side: graph.node.create_publisher(kind, f'{side}/image_raw{suffix}', 10)
+        for side in ('left', 'right')
+    }
+    infos = graph.node.create_publisher(CameraInfo, 'left/camera_info', 10)
+    wait_for_subscriber(graph, *publishers.values(), infos)
+    infos.publish(info(640))
+    for number, publisher in enumerate(publishers.values()):
+        publisher.publish(kind(header=make_header(stamp_ns=number, frame_id='l'), data=[number]))
+    graph.spin_until(lambda: False, limit_s=0.3)
+    end(process)
+    read = {topic: message for topic, _, message in read_messages(path)}
+    assert read.keys() == {
+        f'/left/image_raw{suffix}',
+        f'/right/image_raw{suffix}',
+        '/left/camera_info',
+    }
+    assert bytes(read[f'/right/image_raw{suffix}'].data) == b'\x01'
+
+
 @pytest.mark.parametrize(
     ('parameters', 'error', 'sentence'),
     [
         ({}, UsageError, 'parameter output is missing'),
         ({'output': '/proc/none/out.mcap'}, MsdesisError, 'cannot write the recording'),
         ({'output': 'out.mcap', 'compression': 'gzip'}, UsageError, 'none, lz4, zstd'),
+        ({'output': 'out.mcap', 'inputs': 'all'}, UsageError, 'none, raw, compressed'),
         ({'output': 'out.mcap', 'queue_depth': 0}, UsageError, '1 .. 1000'),
         ({'output': 'out.mcap', 'topics': ['notes:Image']}, UsageError, 'package/msg/Type'),
     ],

@@ -117,7 +117,7 @@ def test_an_engine_that_cannot_be_opened_even_when_new_is_an_error_and_not_kept(
 
 
 def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[:-2])
 
 
 def flip(path: Path) -> None:

@@ -95,8 +95,17 @@ def run_both(lively, reference, network, size=(96, 64)):
     return [*differences, np.abs(found_logits[0].numpy() - logits).max()]
 
 
-@pytest.mark.parametrize('size', [(32, 32), (96, 64), (64, 128)], ids=str)
-@pytest.mark.parametrize('encoder', ENCODERS)
+@pytest.mark.parametrize(
+    ('encoder', 'size'),
+    [
+        *(('light', size) for size in ((32, 32), (96, 64), (64, 128))),
+        ('resnet34', (96, 64)),
+        *(
+            pytest.param('resnet34', size, marks=pytest.mark.slow)
+            for size in ((32, 32), (64, 128))
+        ),
+    ],
+)
 def test_the_answer_is_that_of_the_pixel_by_pixel_reference(lively, reference, encoder, size):
     network = lively.lively_network(encoder)
     assert max(run_both(lively, reference, network, size)) < 1e-4
