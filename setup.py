@@ -83,6 +83,8 @@ DEV = [
     'rosbags>=0.10',
 ]
 
+EXTRAS = {'ros': ROS, 'torch': TORCH, 'export': EXPORT, 'openvino': OPENVINO, 'dev': DEV}
+
 NODES = {
     'stereo_endoscope': 'msdesis_ros.ros.stereo_endoscope:main',
     'stereo_player': 'msdesis_ros.ros.player:main',
@@ -113,7 +115,7 @@ setup(
         (f'lib/{NAME}', [f'scripts/{node}' for node in NODES]),
     ],
     install_requires=REQUIREMENTS,
-    extras_require={'ros': ROS, 'torch': TORCH, 'export': EXPORT, 'openvino': OPENVINO, 'dev': DEV},
+    extras_require=EXTRAS,
     entry_points={
         'console_scripts': [
             'msdesis = msdesis_ros.cli.app:main',

@@ -22,6 +22,8 @@ OUTPUT_FILES = ('report.json', 'demo.mcap', 'overview.png', 'points.ply')
 # What a CPU keeps up with at 640x512: block matching without a network is the slower one.
 DEFAULT_RATE_HZ, SGBM_RATE_HZ = 10.0, 5.0
 DEFAULT_FRAMES = 60
+# A recording that is no faster than this part of the usual rate plays as it was recorded.
+SAME_RATE = 1.05
 
 
 def demo(
@@ -152,7 +154,9 @@ def _play_recording(
     if not held:
         raise FileFormatError(f'nothing can be played: {recording.sentence()}')
     recorded_hz = recording.rate_hz
-    wanted_hz = rate_hz or min(usual_hz, recorded_hz)
+    wanted_hz = rate_hz or usual_hz
+    if rate_hz is None and recorded_hz < SAME_RATE * usual_hz:
+        wanted_hz = recorded_hz
     return PlayerOptions(
         frames=min(frames or held, held),
         whole=frames is None,

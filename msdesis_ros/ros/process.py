@@ -44,8 +44,8 @@ def run(
     `exit_code` (None while it runs) in a callback. It lets go of everything in `destroy_node()`.
     After a signal that has to be done within `stop_within_s`, or the process leaves without it; a
     second signal that is no echo of the first ends it at once. MsdesisError becomes one sentence
-    on the log and exit code 1, wrong use 2. Must be called from the main thread; args: the command line without the program's
-    name.
+    on the log and exit code 1, wrong use 2. Must be called from the main thread; args: the
+    command line without the program's name.
     """
     report = prepare_process()
     logger = get_logger(os.path.basename(sys.argv[0]) or 'msdesis_ros')
