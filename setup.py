@@ -70,7 +70,16 @@ EXPORT = [*TORCH, 'onnx>=1.16', 'onnxscript>=0.5']
 # Networks as ONNX files on Intel processors, in less time than ONNX Runtime.
 OPENVINO = ['openvino>=2024.4']
 
+# Videos as pictures of the player. PyAV is BSD; its wheels bring FFmpeg, which calls itself LGPL
+# 3, and beside it libx264 and libx265, which are GPL 2: hence optional, and needed by nothing else.
+VIDEO = ['av>=12']
+
+# rosbag2 folders and databases; MCAP files need nothing beyond the requirements.
+BAGS = ['rosbags>=0.11']
+
 DEV = [
+    *BAGS,
+    *VIDEO,
     'pytest>=8',
     'pytest-timeout>=2.3',
     'hypothesis>=6.100',
@@ -80,10 +89,17 @@ DEV = [
     'import-linter>=2.1',
     'catkin-pkg>=1.0',
     'onnx>=1.16',
-    'rosbags>=0.10',
 ]
 
-EXTRAS = {'ros': ROS, 'torch': TORCH, 'export': EXPORT, 'openvino': OPENVINO, 'dev': DEV}
+EXTRAS = {
+    'ros': ROS,
+    'bags': BAGS,
+    'video': VIDEO,
+    'torch': TORCH,
+    'export': EXPORT,
+    'openvino': OPENVINO,
+    'dev': DEV,
+}
 
 NODES = {
     'stereo_endoscope': 'msdesis_ros.ros.stereo_endoscope:main',

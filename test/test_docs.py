@@ -45,6 +45,18 @@ def test_the_table_of_parameters_is_the_one_of_the_node():
             assert f'{spec.high:g}' in meaning, f'{name}: the upper end of its range'
 
 
+def test_the_table_of_the_player_is_the_one_of_its_parameters():
+    parameters = pytest.importorskip('msdesis_ros.ros.player_parameters', reason='needs ROS')
+    documented = table(ROOT / 'docs' / 'topics.md', '### Parameters of the player')
+    assert list(documented) == list(parameters.SPECS)
+    for name, (default, meaning) in documented.items():
+        spec = parameters.SPECS[name]
+        shown = str(spec.default).lower() if isinstance(spec.default, bool) else str(spec.default)
+        assert default == (f'`{shown}`' if shown else '(empty)'), name
+        if spec.high is not None and 1 <= spec.high <= 1e5 and spec.default != spec.high:
+            assert f'{spec.high:.0f}' in meaning or name == 'baseline_mm', name
+
+
 def test_the_tables_of_topics_name_what_the_node_publishes():
     outputs = pytest.importorskip('msdesis_ros.ros.outputs', reason='needs ROS')
     document = ROOT / 'docs' / 'topics.md'

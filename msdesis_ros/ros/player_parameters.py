@@ -40,7 +40,7 @@ SPECS: dict[str, Spec] = {
         0.0,
         1000.0,
     ),
-    'speed': Spec(1.0, 'Speed of what has its own timing; 0.5 = half as fast.', 0.001, 1000.0),
+    'speed': Spec(1.0, 'Speed of the play; 0.5 = half as fast.', 0.001, 1000.0),
     'stamps': Spec(
         'now',
         'Stamps of the messages: the time now, or those of the recording, video or pictures.',

