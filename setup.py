@@ -71,7 +71,7 @@ EXPORT = [*TORCH, 'onnx>=1.16', 'onnxscript>=0.5']
 OPENVINO = ['openvino>=2024.4']
 
 # Videos as pictures of the player. PyAV is BSD; its wheels bring FFmpeg, which calls itself LGPL
-# 3, and beside it libx264 and libx265, which are GPL 2: hence optional, and needed by nothing else.
+# 3, and beside it libx264 and libx265, which are GPL 2: hence optional, and needed by none else.
 VIDEO = ['av>=12']
 
 # rosbag2 folders and databases; MCAP files need nothing beyond the requirements.
