@@ -130,7 +130,8 @@ def test_missing_shared_files_fail(monkeypatch):
 
 
 def test_every_extra_that_is_named_exists(project_root):
-    extras = re.search(r'extras_require=\{(.*)\}', (project_root / 'setup.py').read_text())[1]
+    setup = (project_root / 'setup.py').read_text()
+    extras = re.search(r'^EXTRAS = \{(.*?)\}', setup, re.MULTILINE | re.DOTALL)[1]
     named = []
     for module in (doctor_checks, doctor_ros):
         source = Path(module.__file__).read_text()
