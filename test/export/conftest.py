@@ -30,7 +30,7 @@ def lively() -> ModuleType:
 
 @pytest.fixture(scope='session')
 def exported(lively, tmp_path_factory):
-    """Give the report of an export by encoder, mode, precision and size; each is made once."""
+    """Give the report of an export by encoder, mode, precision and size, made once if kept."""
     from msdesis_ros.export.onnx_export import Origin, export_onnx
 
     folder = tmp_path_factory.mktemp('exported')
@@ -38,7 +38,7 @@ def exported(lively, tmp_path_factory):
 
     def get(encoder='light', mode='multitask', precision='fp32', size=(59, 51)):
         key = (encoder, mode, precision, size)
-        if key not in made:
+        if key not in made or not made[key].path.exists():
             network = lively.lively_network(encoder, mode=mode)
             name = '_'.join(map(str, (*key[:3], *size)))
             sha256 = hashlib.sha256(encoder.encode()).hexdigest()

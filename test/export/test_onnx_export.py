@@ -92,7 +92,7 @@ def test_every_variant_answers_as_the_network_at_every_size(
 ):
     report = exported(encoder, mode, precision, size)
     assert report.parity and all(row.holds for row in report.parity)
-    report.path.unlink()
+    report.path.unlink()  # together they would take a gigabyte
 
 
 def test_the_file_says_what_it_is(exported):

@@ -80,7 +80,7 @@ def test_a_pair_of_1280x1024_takes_as_many_multiplications_as_in_the_release(enc
     assert round(macs['all'] / 1e9, 1) == GIGA_MACS[encoder]
 
 
-def run_both(lively, reference, network, size=(96, 64)):
+def run_both(lively, reference, network, size=(64, 32)):
     """The greatest differences (disparity at each level ..., logits) of network and reference."""
     left, right = (reference.normalised(view) for view in lively.picture_pair(*size))
     weights = reference.Weights(network.state_dict())
@@ -98,7 +98,7 @@ def run_both(lively, reference, network, size=(96, 64)):
 @pytest.mark.parametrize(
     ('encoder', 'size'),
     [
-        *(('light', size) for size in ((32, 32), (96, 64), (64, 128))),
+        *(('light', size) for size in ((32, 32), (96, 64), (32, 64))),
         ('resnet34', (96, 64)),
         *(
             pytest.param('resnet34', size, marks=pytest.mark.slow)
@@ -171,7 +171,7 @@ _head = disparity_head.DisparityHead.forward
 def test_a_slip_in_one_quirk_is_found_by_the_reference(lively, reference, monkeypatch, slip):
     monkeypatch.setattr(*slip)
     network = lively.lively_network('light')
-    assert run_both(lively, reference, network, (96, 64))[0] > 1e-2
+    assert run_both(lively, reference, network)[0] > 1e-2
 
 
 @pytest.mark.parametrize('slope', [0.01, 0.2])
