@@ -75,5 +75,5 @@ $(READY): constraints.txt setup.py
 # Adds to the environment of the demo, and only ever adds: what an interruption leaves is completed by the next run.
 $(READY_TO_TEST): $(READY)
 	@echo "Adding what the tests need, once; this downloads about 300 MB."
-	@$(PIP) --no-build-isolation -e '.[ros,export,openvino,dev]' || { $(FAILED); }
+	@$(PIP) --no-build-isolation -e '.[ros,export,openvino,synth,dev]' || { $(FAILED); }
 	@touch $(READY_TO_TEST)

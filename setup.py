@@ -70,6 +70,9 @@ EXPORT = [*TORCH, 'onnx>=1.16', 'onnxscript>=0.5']
 # Networks as ONNX files on Intel processors, in less time than ONNX Runtime.
 OPENVINO = ['openvino>=2024.4']
 
+# Drawing synthetic scenes; also needs the system's EGL (Debian: libegl1 libgl1-mesa-dri).
+SYNTH = ['moderngl>=5.10']
+
 # Videos as pictures of the player. PyAV is BSD; its wheels bring FFmpeg, which calls itself LGPL
 # 3, and beside it libx264 and libx265, which are GPL 2: hence optional, and needed by none else.
 VIDEO = ['av>=12']
@@ -98,6 +101,7 @@ EXTRAS = {
     'torch': TORCH,
     'export': EXPORT,
     'openvino': OPENVINO,
+    'synth': SYNTH,
     'dev': DEV,
 }
 

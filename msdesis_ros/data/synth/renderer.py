@@ -16,7 +16,7 @@ from msdesis_ros.data.synth.details import SLOPE_RANGE, detail_maps, surrounding
 from msdesis_ros.data.synth.rigs import EndoscopeRig
 
 NEAR_MM, FAR_MM = 2.0, 900.0
-SHADOW_SIDE_PX = 1024
+SHADOW_SIDE_PX = 768
 SHADOW_HALF_ANGLE = math.radians(62.0)
 MULTISAMPLES = 4
 LIGHTS = 2
