@@ -74,7 +74,8 @@ class StreamHealth:
     ) -> None:
         """Count one result that went out on `topics`.
 
-        `now_s` is monotonic. `latency_ms` is NaN where nobody knows it.
+        `now_s` is monotonic. `latency_ms` is NaN where nobody knows it, `skew_ms` where the
+        result is of one eye.
         """
         with self._lock:
             self._processed += 1
@@ -83,7 +84,8 @@ class StreamHealth:
             self._done_s.append(now_s)
             if not math.isnan(latency_ms):
                 self._latency_ms.append(latency_ms)
-            self._skew_ms.append(skew_ms)
+            if not math.isnan(skew_ms):
+                self._skew_ms.append(skew_ms)
             for name, value in stages_ms.items():
                 self._stages_ms.setdefault(name, deque(maxlen=WINDOW)).append(value)
 

@@ -8,7 +8,7 @@ take the neighbour's, and from then on every pair is one frame off although noth
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from msdesis_ros.core.errors import UsageError
@@ -40,7 +40,8 @@ class StampPair(Generic[T]):
 class PairingCounters:
     """What became of the images so far; never set back, not by `reset` either.
 
-    On each side: received = paired + unpaired + duplicates + late + waiting.
+    On each side: received = paired + alone + unpaired + duplicates + late + waiting.
+    alone_left: used without a partner, see `take_left_alone`; there is no such count on the right.
     unpaired: given up, because a newer pair left, the queue was full, or time was reset.
     duplicates: a stamp this side already had. late: not newer than this side's last pair.
     skew_*_ns: of all pairs; None before the first.
@@ -49,6 +50,7 @@ class PairingCounters:
     received_left: int = 0
     received_right: int = 0
     paired: int = 0
+    alone_left: int = 0
     unpaired_left: int = 0
     unpaired_right: int = 0
     duplicates_left: int = 0
@@ -77,6 +79,10 @@ class Silence:
     pair_ns: int | None
     nearest_ns: int | None
     limit_ns: int
+
+    def of_left_alone(self) -> Silence:
+        """The same where nobody waits for the right side."""
+        return replace(self, right_ns=0, pair_ns=0)
 
     def missing(self, after_ns: int = 1_000_000_000) -> tuple[str, ...]:
         """The sides ('left', 'right') that have been silent for more than `after_ns`."""
@@ -141,7 +147,7 @@ class StampPairer(Generic[T]):
         self._period_fraction = period_fraction
         self._left: StampStream[T] = StampStream()
         self._right: StampStream[T] = StampStream()
-        self._paired = self._time_resets = self._skew_sum_ns = 0
+        self._paired = self._alone = self._time_resets = self._skew_sum_ns = 0
         self._skew_last_ns: int | None = None
         self._skew_max_ns: int | None = None
         self._nearest_miss_ns: int | None = None
@@ -167,6 +173,18 @@ class StampPairer(Generic[T]):
         partner = self._add(self._right, self._left, stamp_ns, item, now_ns)
         return [] if partner is None else [StampPair(partner[0], stamp_ns, partner[1], item)]
 
+    def take_left_alone(self, stamp_ns: int) -> bool:
+        """Use the left item that waits under this stamp without a partner; False: none waits.
+
+        It counts as one that left in a pair: no later pair holds it, or a left item before it.
+        """
+        index = self._left.nearest(stamp_ns)
+        if index is None or self._left.stamps[index] != stamp_ns:
+            return False
+        self._left.take(index)
+        self._alone += 1
+        return True
+
     @property
     def period_ns(self) -> int | None:
         """The measured period of the faster side, ns; None before two stamps of one side."""
@@ -186,6 +204,7 @@ class StampPairer(Generic[T]):
             received_left=left.received,
             received_right=right.received,
             paired=paired,
+            alone_left=self._alone,
             unpaired_left=left.unpaired,
             unpaired_right=right.unpaired,
             duplicates_left=left.duplicates,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from msdesis_ros.core.errors import ImageError
-from msdesis_ros.core.rig import StereoGeometry
+from msdesis_ros.core.left_rig import ViewGeometry
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,17 @@ class RawPair:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the product says about one pair, at the size of the rectified left picture.
+    """What the product says of one pair, or one left picture, at the size of the rectified left.
 
     Every array is H x W of `left_rect`. `disparity_px` (float32) is the model's value at every
     pixel in pictures rectified to a common cx, NaN only where the model has none; `valid` (bool)
     marks the pixels that depth, cloud and topics use. `depth_m` (float32, Z in the rectified left
-    optical frame) is NaN outside `valid`, None where no calibration is known. `instrument_mask`
-    (bool) and `uncertainty_px` (float32, 1 sigma of the disparity) are None where the model does
-    not give them. `min_disparity_px`/`max_disparity_px` bound what was searched, in steps of
-    `disparity_step_px` (0 = continuous); `valid_window` (x, y, width, height) bounds the pixels
-    that have a source in the left picture.
+    optical frame) is NaN outside `valid`, None where no calibration is known or one eye was used.
+    `instrument_mask` (bool) and `uncertainty_px` (float32, 1 sigma of the disparity) are None
+    where the model does not give them. `min_disparity_px`/`max_disparity_px` bound what was
+    searched, in steps of `disparity_step_px` (0 = continuous); `valid_window` (x, y, width,
+    height) bounds the pixels that have a source in the left picture. `geometry` is a
+    `StereoGeometry` wherever there is a depth.
     """
 
     stamp_ns: int
@@ -74,7 +75,7 @@ class Prediction:
     depth_m: np.ndarray | None
     instrument_mask: np.ndarray | None
     uncertainty_px: np.ndarray | None
-    geometry: StereoGeometry | None
+    geometry: ViewGeometry | None
     model: ModelIdentity
     min_disparity_px: float
     max_disparity_px: float

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import CalibrationError
+from msdesis_ros.core.left_rig import LeftRig, ViewGeometry
 from msdesis_ros.core.rig import StereoGeometry, StereoRig
+
+AnyGeometry = TypeVar('AnyGeometry', bound=ViewGeometry)
 
 BORDER_SAMPLES = 64
 # Maps are rounded to 1/32 px, so a source this far outside of the picture is read from its border.
@@ -31,8 +35,7 @@ class Rectifier:
     """
 
     def __init__(self, rig: StereoRig, *, alpha: float = -1.0) -> None:
-        if alpha != -1.0 and not 0.0 <= alpha <= 1.0:
-            raise CalibrationError(f'alpha is {alpha:g}; expected -1 (as calibrated) or 0 to 1')
+        _require_alpha(alpha)
         self.rig = rig
         self.alpha = alpha
         self.geometry = _calibrated_geometry(rig)
@@ -47,7 +50,7 @@ class Rectifier:
             self.right_valid = _valid_after_shift(rig.image_size, self._shift_px)
             return
         if alpha >= 0:
-            self.geometry = _fitted_geometry(rig, self.geometry, alpha)
+            self.geometry = _fitted_geometry((rig.left, rig.right), self.geometry, alpha)
         (left_maps, self.left_valid), (right_maps, self.right_valid) = (
             _maps(camera, self.geometry) for camera in (rig.left, rig.right)
         )
@@ -70,9 +73,7 @@ class Rectifier:
     @property
     def valid_window(self) -> tuple[int, int, int, int]:
         """(x, y, width, height) px: the box around the left pixels that have a source."""
-        if self.left_valid is None:
-            return (0, 0, *self.rig.image_size)
-        return tuple(cv2.boundingRect(self.left_valid.astype(np.uint8)))  # type: ignore[return-value]
+        return _window(self.left_valid, self.rig.image_size)
 
     def rectify_left(self, left: np.ndarray) -> np.ndarray:
         """The left picture alone, for what needs one eye only."""
@@ -80,20 +81,68 @@ class Rectifier:
         return left if self._maps is None else cv2.remap(left, *self._maps[0], cv2.INTER_LINEAR)
 
 
-def _calibrated_geometry(rig: StereoRig) -> StereoGeometry:
-    projection = rig.left.projection
-    return StereoGeometry(
-        image_size=rig.image_size,
+class LeftRectifier:
+    """Maps of the left camera alone; otherwise as `Rectifier`, whose left view it equals.
+
+    They differ for an `alpha` of 0 or more, which then looks at the left picture only.
+    """
+
+    def __init__(self, rig: LeftRig, *, alpha: float = -1.0) -> None:
+        _require_alpha(alpha)
+        self.rig = rig
+        self.alpha = alpha
+        self.geometry = _view_geometry(rig.left)
+        self._maps: tuple[np.ndarray, np.ndarray] | None = None
+        self.left_valid: np.ndarray | None = None
+        if rig.rectified:
+            return
+        if alpha >= 0:
+            self.geometry = _fitted_geometry((rig.left,), self.geometry, alpha)
+        self._maps, self.left_valid = _maps(rig.left, self.geometry)
+
+    @property
+    def valid_window(self) -> tuple[int, int, int, int]:
+        """(x, y, width, height) px: the box around the pixels that have a source."""
+        return _window(self.left_valid, self.rig.image_size)
+
+    def rectify_left(self, left: np.ndarray) -> np.ndarray:
+        """The left picture (H x W x 3 uint8) rectified; black where there is no source.
+
+        Raises CalibrationError for a picture of another size than the calibrated one.
+        """
+        self.rig.require_image_size((left.shape[1], left.shape[0]))
+        return left if self._maps is None else cv2.remap(left, *self._maps, cv2.INTER_LINEAR)
+
+
+def _require_alpha(alpha: float) -> None:
+    if alpha != -1.0 and not 0.0 <= alpha <= 1.0:
+        raise CalibrationError(f'alpha is {alpha:g}; expected -1 (as calibrated) or 0 to 1')
+
+
+def _window(valid: np.ndarray | None, image_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    if valid is None:
+        return (0, 0, *image_size)
+    return tuple(cv2.boundingRect(valid.astype(np.uint8)))  # type: ignore[return-value]
+
+
+def _view_geometry(camera: CameraCalibration) -> ViewGeometry:
+    projection = camera.projection
+    return ViewGeometry(
+        image_size=camera.image_size,
         focal_px=float(projection[0, 0]),
         focal_y_px=float(projection[1, 1]),
         cx_px=float(projection[0, 2]),
         cy_px=float(projection[1, 2]),
-        baseline_m=rig.baseline_m,
     )
 
 
+def _calibrated_geometry(rig: StereoRig) -> StereoGeometry:
+    view = _view_geometry(rig.left)
+    return StereoGeometry(**dataclasses.asdict(view), baseline_m=rig.baseline_m)
+
+
 def _maps(
-    camera: CameraCalibration, geometry: StereoGeometry
+    camera: CameraCalibration, geometry: ViewGeometry
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
     """Fixed-point maps of one camera, and which rectified pixels have a source (None = all)."""
     if camera.distortion_model == 'equidistant':
@@ -125,12 +174,14 @@ def _maps(
     return cv2.convertMaps(x, y, cv2.CV_16SC2), None if valid.all() else valid
 
 
-def _fitted_geometry(rig: StereoRig, geometry: StereoGeometry, alpha: float) -> StereoGeometry:
+def _fitted_geometry(
+    cameras: tuple[CameraCalibration, ...], geometry: AnyGeometry, alpha: float
+) -> AnyGeometry:
     """Choose the focal length by alpha; principal point and pixel aspect stay as calibrated."""
-    width, height = rig.image_size
+    width, height = geometry.image_size
     aspect = geometry.focal_y_px / geometry.focal_px
     inner, outer = [], []
-    for camera in (rig.left, rig.right):
+    for camera in cameras:
         sides = [
             # (normalised coordinates of one border of the raw picture, room on that side in px)
             (-_rectified_border(camera, 'left')[:, 0], geometry.cx_px),

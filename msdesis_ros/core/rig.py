@@ -2,58 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from msdesis_ros.core.camera import CameraCalibration, rotation_angle_deg
+from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import CalibrationError
+from msdesis_ros.core.left_rig import (
+    LeftRig,
+    LeftView,
+    ViewGeometry,
+    require_left_projection,
+    roll_warnings,
+    size_text,
+)
 
 # A focal length that differs by 2e-4 moves a row by 0.1 px at 500 px from the centre.
 FOCAL_TOLERANCE = 2e-4
 ROW_TOLERANCE_PX = 0.1
 # Endoscopes: the da Vinci's two optics stand 4 to 6 mm apart.
 BASELINE_RANGE_M = (0.001, 0.020)
-# Below this angle ignoring R costs less than 0.09 mm at 100 mm: rectified and raw frame are one.
-SAME_FRAME_ANGLE_DEG = 0.05
-# A roll about the optical axis beyond this turns the picture visibly: no endoscope is built so.
-SUSPICIOUS_ROLL_DEG = 10.0
 
 
 @dataclass(frozen=True)
-class StereoGeometry:
+class StereoGeometry(ViewGeometry):
     """The pinhole geometry of a rectified pair whose views share one principal point.
 
-    image_size: (width, height) px. focal_px, focal_y_px, cx_px, cy_px: px. baseline_m: m, > 0.
-    Z = focal_px * baseline_m / disparity. Raises CalibrationError for values that cannot be.
+    As `ViewGeometry`, and baseline_m: m, > 0. Z = focal_px * baseline_m / disparity. Raises
+    CalibrationError for values that cannot be.
     """
 
-    image_size: tuple[int, int]
-    focal_px: float
-    focal_y_px: float
-    cx_px: float
-    cy_px: float
     baseline_m: float
-
-    def __post_init__(self) -> None:
-        numbers = (self.focal_px, self.focal_y_px, self.cx_px, self.cy_px, self.baseline_m)
-        if not all(math.isfinite(number) for number in numbers):
-            raise CalibrationError(
-                f'the rectified geometry has a number that is not finite: {self}'
-            )
-        for name in ('focal_px', 'focal_y_px', 'baseline_m'):
-            if getattr(self, name) <= 0:
-                raise CalibrationError(f'{name} is {getattr(self, name):g}; it must be positive')
-
-    @property
-    def camera_matrix(self) -> np.ndarray:
-        """3 x 3 float64, px."""
-        return np.array(
-            [[self.focal_px, 0, self.cx_px], [0, self.focal_y_px, self.cy_px], [0, 0, 1.0]]
-        )
 
     @property
     def focal_times_baseline(self) -> float:
@@ -62,7 +42,7 @@ class StereoGeometry:
 
 
 @dataclass(frozen=True, eq=False)
-class StereoRig:
+class StereoRig(LeftView):
     """Two cameras that passed the calibration gate.
 
     `rectified`: the pictures arrive rectified already, so K, D and R are not applied.
@@ -81,8 +61,8 @@ class StereoRig:
         """Pass two cameras through the gate; raise CalibrationError with the reason otherwise."""
         if left.image_size != right.image_size:
             raise CalibrationError(
-                f'the left calibration is for {_size(left)} px and the right one for '
-                f'{_size(right)} px; both cameras must deliver pictures of one size'
+                f'the left calibration is for {size_text(left)} px and the right one for '
+                f'{size_text(right)} px; both cameras must deliver pictures of one size'
             )
         _require_baseline(left.projection, right.projection)
         _require_equal_rows(left.projection, right.projection)
@@ -111,11 +91,6 @@ class StereoRig:
         return cls.from_cameras(*cameras, rectified=True)
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(width, height) px of both delivered pictures."""
-        return self.left.image_size
-
-    @property
     def baseline_m(self) -> float:
         """Distance of the two optical centres, m, positive."""
         return float(-self.right.projection[0, 3] / self.right.projection[0, 0])
@@ -128,38 +103,18 @@ class StereoRig:
         """
         return float(self.left.projection[0, 2] - self.right.projection[0, 2])
 
-    @property
-    def rotation_deg(self) -> float:
-        """Angle between the left camera's own frame and the rectified left frame, degrees."""
-        return rotation_angle_deg(self.left.rectification)
-
-    @property
-    def keeps_left_frame(self) -> bool:
-        """True where the rectified left frame is the left camera's own (within 0.05 degrees)."""
-        return self.rotation_deg <= SAME_FRAME_ANGLE_DEG
-
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over every number of both cameras."""
-        digest = hashlib.sha256(repr((self.rectified, self.image_size)).encode())
-        for camera in (self.left, self.right):
-            digest.update(f'{camera.distortion_model}|{camera.frame_id}|'.encode())
-            for name in ('camera_matrix', 'distortion', 'rectification', 'projection'):
-                digest.update(getattr(camera, name).tobytes())
-        return digest.hexdigest()
+        return self._fingerprint_of(self.left, self.right)
 
-    def require_image_size(self, image_size: tuple[int, int]) -> None:
-        """Raise CalibrationError unless the pictures have the calibrated size."""
-        if image_size != self.image_size:
-            raise CalibrationError(
-                f'the pictures are {image_size[0]}x{image_size[1]} px but the calibration is for '
-                f'{_size(self.left)} px; calibrate at the size that is streamed, or set ROI and '
-                'binning in camera_info'
-            )
+    @property
+    def summary(self) -> str:
+        """The rig in a few words."""
+        return f'{size_text(self.left)} px, baseline {self.baseline_m * 1000:.2f} mm'
 
 
-def _size(camera: CameraCalibration) -> str:
-    return f'{camera.image_size[0]}x{camera.image_size[1]}'
+AnyRig = StereoRig | LeftRig
 
 
 def _require_baseline(left: np.ndarray, right: np.ndarray) -> None:
@@ -168,12 +123,8 @@ def _require_baseline(left: np.ndarray, right: np.ndarray) -> None:
             'the baseline stands in the left P instead of the right one: left and right '
             'camera_info are swapped'
         )
-    if abs(left[0, 3]) > 1e-9:
-        raise CalibrationError(
-            f'P[0,3] of the left camera is {left[0, 3]:g}; it must be 0 (the left view is the '
-            'reference)'
-        )
-    if abs(left[1, 3]) > 1e-9 or abs(right[1, 3]) > 1e-9:
+    require_left_projection(left)
+    if abs(right[1, 3]) > 1e-9:
         raise CalibrationError(
             'P[1,3] is not 0: this is a vertical stereo rig, which is not supported'
         )
@@ -216,13 +167,8 @@ def _warnings(rig: StereoRig) -> list[str]:
             f'the baseline is {rig.baseline_m * 1000:g} mm; an endoscope has '
             f'{low * 1000:g} to {high * 1000:g} mm{hint}'
         )
-    for name, camera in (('left', rig.left), ('right', rig.right)):
-        roll = math.degrees(math.atan2(camera.rectification[1, 0], camera.rectification[0, 0]))
-        if not rig.rectified and abs(roll) > SUSPICIOUS_ROLL_DEG:
-            warnings.append(
-                f'rectification turns the {name} picture by {roll:.1f} degrees about its axis: '
-                'the calibration is suspicious'
-            )
+    if not rig.rectified:
+        warnings += roll_warnings(rig.left, name='left') + roll_warnings(rig.right, name='right')
     if rig.rectified and abs(rig.cx_offset_px) > 0.5:
         warnings.append(
             f'the rectified views have principal points {rig.cx_offset_px:+.2f} px apart '

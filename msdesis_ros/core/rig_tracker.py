@@ -1,4 +1,4 @@
-"""Follows the camera_info of both eyes and says which rig, if any, may be used now."""
+"""Follows the camera_infos of the eyes and says which rig, if any, may be used now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from enum import Enum
 
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.core.left_rig import LeftRig
+from msdesis_ros.core.rig import AnyRig, StereoRig
 
 # How long a change of one eye waits for word of the other one before it is taken as final.
 SETTLE_S = 1.0
@@ -76,24 +77,32 @@ class RigTracker:
     Pictures and camera_infos overtake one another. Where each picture has a camera_info with its
     stamp, `standing` tells whether the rig is the one that a pair was taken with; where they come
     without such stamps, or only once, the order of arrival is all there is.
+    `left_alone`: the rig is a `LeftRig`, and the right eye is never heard nor waited for.
     Not thread-safe: one thread feeds it.
     """
 
-    def __init__(self, *, rectified: bool, stamp_tolerance_ns: int = 10_000_000) -> None:
+    def __init__(
+        self,
+        *,
+        rectified: bool,
+        stamp_tolerance_ns: int = 10_000_000,
+        left_alone: bool = False,
+    ) -> None:
+        self._sides = SIDES[:1] if left_alone else SIDES
         self._rectified = rectified
         self._stamp_tolerance_ns = stamp_tolerance_ns
         self.reset()
 
     def reset(self) -> None:
-        """Forget both eyes."""
-        self.rig: StereoRig | None = None
-        self.problem = NOTHING_YET
+        """Forget every eye."""
+        self.rig: AnyRig | None = None
+        self.problem = NOTHING_YET if len(self._sides) > 1 else _nothing_from('left')
         self._keys: dict[str, Hashable] = {}
         self._cameras: dict[str, CameraCalibration | CalibrationError] = {}
         # Sides whose word is awaited since the other one changed: stamp of the change, deadline.
         self._awaited: dict[str, tuple[int, float]] = {}
         self._undecided = False
-        self._stamps = {side: _Stamps() for side in SIDES}
+        self._stamps = {side: _Stamps() for side in self._sides}
 
     def set_time_back(self, stamp_ns: int) -> None:
         """Pictures begin anew at `stamp_ns`: later stamps are void, the calibrations are not."""
@@ -102,8 +111,8 @@ class RigTracker:
 
     @property
     def awaits_first(self) -> bool:
-        """True until both eyes have spoken for the first time."""
-        return len(self._keys) < len(SIDES)
+        """True until every eye has spoken for the first time."""
+        return len(self._keys) < len(self._sides)
 
     def update(
         self,
@@ -139,18 +148,22 @@ class RigTracker:
     def _change(self, side: str, stamp_ns: int, now_s: float) -> None:
         """The calibration of one eye is another one from `stamp_ns` on; is that of the other?"""
         self._stamps[side].changed_ns = stamp_ns
-        other = SIDES[side == 'left']
-        spoken_ns = self._stamps[other].info_ns
-        if spoken_ns is None or spoken_ns < max(stamp_ns - self._stamp_tolerance_ns, 1):
-            self._awaited[other] = (stamp_ns, now_s + SETTLE_S)
+        for other in self._sides:
+            spoken_ns = self._stamps[other].info_ns
+            late = spoken_ns is None or spoken_ns < max(stamp_ns - self._stamp_tolerance_ns, 1)
+            if other != side and late:
+                self._awaited[other] = (stamp_ns, now_s + SETTLE_S)
 
     def see_picture(self, side: str, stamp_ns: int) -> None:
         """Take notice of the stamp of a picture."""
         self._stamps[side].see_picture(stamp_ns)
 
-    def standing(self, *, left_ns: int, right_ns: int) -> Standing:
-        """Whether the rig is the one of a pair of pictures with these stamps."""
-        pictures = list(zip(self._stamps.values(), (left_ns, right_ns), strict=True))
+    def standing(self, *, left_ns: int, right_ns: int | None = None) -> Standing:
+        """Whether the rig is the one of pictures with these stamps.
+
+        right_ns None: of a left picture alone, which only its own camera_info can outdate.
+        """
+        pictures = self._pictures(left_ns, right_ns)
         if self.awaits_first or self._awaited:
             return Standing.OPEN
         if any(stamps.outdates(picture_ns) for stamps, picture_ns in pictures):
@@ -159,11 +172,15 @@ class RigTracker:
             return Standing.EXPECTED
         return Standing.REFUSED if self.rig is None else Standing.USABLE
 
-    def give_up_waiting(self, *, left_ns: int, right_ns: int) -> None:
-        """The camera_info of a pair did not come: do not expect that of the next one."""
-        for stamps, picture_ns in zip(self._stamps.values(), (left_ns, right_ns), strict=True):
+    def give_up_waiting(self, *, left_ns: int, right_ns: int | None = None) -> None:
+        """The camera_info of these pictures did not come: do not expect that of the next ones."""
+        for stamps, picture_ns in self._pictures(left_ns, right_ns):
             if stamps.expects(picture_ns):
                 stamps.accompanied = False
+
+    def _pictures(self, left_ns: int, right_ns: int | None) -> list[tuple[_Stamps, int]]:
+        pictures = [(self._stamps['left'], left_ns)]
+        return pictures if right_ns is None else [*pictures, (self._stamps['right'], right_ns)]
 
     def _was_overtaken(self, side: str, stamp_ns: int) -> bool:
         stamps = self._stamps[side]
@@ -193,16 +210,23 @@ class RigTracker:
             self._undecided = False
         return before != (self.rig, self.problem)
 
-    def _decide(self) -> tuple[StereoRig | None, str]:
-        left, right = (self._cameras.get(side) for side in SIDES)
-        for side, camera in zip(SIDES, (left, right), strict=True):
+    def _decide(self) -> tuple[AnyRig | None, str]:
+        known: list[CameraCalibration] = []
+        for side, camera in ((side, self._cameras.get(side)) for side in self._sides):
             if isinstance(camera, CalibrationError):
                 return None, f'{side} camera_info refused: {camera}'
-        if left is None or right is None:
-            missing = 'left' if left is None else 'right'
-            return None, f'no camera_info has arrived from the {missing} camera'
-        assert not isinstance(left, CalibrationError) and not isinstance(right, CalibrationError)
+            if camera is not None:
+                known.append(camera)
+        if len(known) < len(self._sides):
+            missing = next(side for side in self._sides if side not in self._cameras)
+            return None, _nothing_from(missing)
         try:
-            return StereoRig.from_cameras(left, right, rectified=self._rectified), ''
+            if len(known) == 1:
+                return LeftRig(known[0], rectified=self._rectified), ''
+            return StereoRig.from_cameras(*known, rectified=self._rectified), ''
         except CalibrationError as error:
             return None, f'calibration refused: {error}'
+
+
+def _nothing_from(side: str) -> str:
+    return f'no camera_info has arrived from the {side} camera'

@@ -13,6 +13,7 @@ from msdesis_ros.core.pairing import PairingCounters
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.core.quality import Reason, State, Verdict
 from msdesis_ros.ros.messages import diagnostic_status
+from msdesis_ros.runtime.pipeline import PerceptionResult
 from msdesis_ros.runtime.supervisor import SupervisedBackend
 
 LEVELS = {
@@ -65,6 +66,13 @@ def backend_failure(reason: str) -> Verdict:
     return Verdict((Reason('backend_failed', State.INVALID, 1.0, 0.0, reason),))
 
 
+def result_figures(result: PerceptionResult) -> dict[str, float]:
+    """What a status says of a result beside its verdict; without disparity, no coverage."""
+    if result.raw.disparity_px is None:
+        return {}
+    return {'coverage': result.prediction.coverage}
+
+
 def pair_status(
     verdict: Verdict,
     *,
@@ -74,7 +82,10 @@ def pair_status(
     latency_ms: float,
     figures: Mapping[str, float],
 ) -> DiagnosticStatus:
-    """The status of one pair: what a controller checks before it uses the depth of that stamp."""
+    """The status of one result: what a controller checks before it uses the depth of that stamp.
+
+    `skew_ms` is NaN for a left picture alone, `latency_ms` where nobody knows it.
+    """
     sentences = '; '.join(reason.sentence for reason in verdict.reasons)
     values: dict[str, object] = {
         'verdict': verdict.state.value,
@@ -130,7 +141,7 @@ def node_status(
             pairing.received_left,
             pairing.received_right,
         )
-        values['paired'] = pairing.paired
+        values['paired'], values['alone_left'] = pairing.paired, pairing.alone_left
         values['time_resets'] = pairing.time_resets
     return diagnostic_status(
         level=level,

@@ -5,24 +5,20 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 
 from msdesis_ros.core.health import StreamHealth
-from msdesis_ros.core.pairing import StampPair, StampPairer
-from msdesis_ros.core.prediction import RawPair
-from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.core.one_eye import MISSING_AFTER_NS, RightEyeWatch, one_eye
+from msdesis_ros.core.pairing import StampPairer
+from msdesis_ros.core.quality import Reason
+from msdesis_ros.core.rig import AnyRig
 from msdesis_ros.core.rig_tracker import RigTracker, Standing
-from msdesis_ros.ros.messages import (
-    camera_from_camera_info,
-    rgb_from_compressed_image,
-    rgb_from_image,
-    stamp_ns,
-)
+from msdesis_ros.ros.jobs import TRANSPORTS, Job, LeftJob, PairJob
+from msdesis_ros.ros.messages import camera_from_camera_info, stamp_ns
 from msdesis_ros.ros.parameters import NodeParameters
 from msdesis_ros.ros.qos import (
     camera_info_qos,
@@ -36,43 +32,22 @@ from msdesis_ros.ros.sync import make_pairer
 SIDES = ('left', 'right')
 
 
-class Transport(NamedTuple):
-    """How pictures come: message type, what the topic's name ends with, the way to RGB."""
+class Candidate(NamedTuple):
+    """Pictures that are ready but for their calibration: their stamps, and the job of a rig."""
 
-    message_type: type
-    suffix: str
-    decode: Callable[[Any], np.ndarray]
-
-
-# By the names that image_transport gives them; the choices of the parameter `image_transport`.
-TRANSPORTS = {
-    'raw': Transport(Image, '', rgb_from_image),
-    'compressed': Transport(CompressedImage, '/compressed', rgb_from_compressed_image),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A pair of picture messages and the rig that they were taken with."""
-
-    pair: StampPair[Any]
-    rig: StereoRig
-    transport: Transport
-
-    def pictures(self) -> RawPair:
-        """Decode the messages; for the thread that processes them. Raises ImageError."""
-        decode, pair = self.transport.decode, self.pair
-        return RawPair(
-            decode(pair.left), decode(pair.right), pair.left_stamp_ns, pair.right_stamp_ns
-        )
+    stamps: dict[str, int]
+    make_job: Callable[[Any], Job]
 
 
 class StereoInputs:
-    """Subscribes to both eyes; calls `on_job` for every pair that has a usable rig.
+    """Subscribes to the eyes; calls `on_job` for every pair that has a usable rig.
 
+    `heads` are those of the model. Without `disparity` only the left eye is subscribed, and each
+    of its pictures is a job. With it, and with `instrument_mask`, the left pictures become jobs by
+    themselves while the right eye is lost.
     `on_rig` is called when the calibration state changes, with the rig or None and the reason;
-    `on_time_reset` when the stamps went backwards. Pairs that get no rig are counted in `health`
-    as `no_calibration` or `calibration_change`. All calls come from the executor's thread.
+    `on_time_reset` when the stamps went backwards. What gets no rig is counted in `health` as
+    `no_calibration` or `calibration_change`. All calls come from the executor's thread.
     `now_ns` reads the clock by which silence is measured; a replay brings its own.
     """
 
@@ -82,8 +57,9 @@ class StereoInputs:
         parameters: NodeParameters,
         health: StreamHealth,
         *,
+        heads: frozenset[str],
         on_job: Callable[[Job], None],
-        on_rig: Callable[[StereoRig | None, str], None],
+        on_rig: Callable[[AnyRig | None, str], None],
         on_time_reset: Callable[[], None],
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -92,8 +68,15 @@ class StereoInputs:
         self._health = health
         self._on_job, self._on_rig, self._on_time_reset = on_job, on_rig, on_time_reset
         self._transport = TRANSPORTS[parameters.image_transport]
+        self._left_alone = 'disparity' not in heads
+        self._finds_instruments = 'instrument_mask' in heads
+        self._right_eye = RightEyeWatch()
         skew_ns = round(parameters.max_skew_ms * 1e6)
-        self.tracker = RigTracker(rectified=parameters.rectified, stamp_tolerance_ns=skew_ns)
+        self.tracker = RigTracker(
+            rectified=parameters.rectified,
+            stamp_tolerance_ns=skew_ns,
+            left_alone=self._left_alone,
+        )
         self.pairer: StampPairer[Any] = make_pairer(
             parameters.sync,
             max_skew_ns=skew_ns,
@@ -101,13 +84,13 @@ class StereoInputs:
             start_ns=now_ns(),
         )
         self._time_resets = 0
-        # The newest pair waits here while its calibration is not known.
-        self._waiting: StampPair[Any] | None = None
-        self._waited_at_tick: StampPair[Any] | None = None
+        # The newest pictures wait here while their calibration is not known.
+        self._waiting: Candidate | None = None
+        self._waited_at_tick: Candidate | None = None
         self._internal_errors: set[str] = set()
         self._subscriptions = [
             subscription
-            for side in SIDES
+            for side in (SIDES[:1] if self._left_alone else SIDES)
             for subscription in self._subscribe(side, parameters.reliability)
         ]
 
@@ -118,21 +101,21 @@ class StereoInputs:
         self._subscriptions = []
 
     def tick(self) -> None:
-        """Once a second: let a half-finished change of calibration settle, and a pair go."""
+        """Once a second: let a half-finished change of calibration settle, and what waits go."""
         self._after_calibration(self.tracker.tick(now_s=self._now_ns() / 1e9))
         waiting = self._waiting
         if waiting is not None and waiting is self._waited_at_tick:
-            # The last pair of a stream whose camera_info was lost; nothing newer drives it out.
-            self.tracker.give_up_waiting(
-                left_ns=waiting.left_stamp_ns, right_ns=waiting.right_stamp_ns
-            )
+            # The last one of a stream whose camera_info was lost; nothing newer drives it out.
+            self.tracker.give_up_waiting(**waiting.stamps)
             self._settle()
         self._waited_at_tick = waiting
 
-    def silence(self, after_s: float) -> str:
-        """Why there has been no pair for so long, in a sentence; empty while there are."""
+    def silence(self) -> str:
+        """What has not come for a second, in a sentence; empty where all does."""
         silence = self.pairer.silence(self._now_ns())
-        return silence.sentence(round(after_s * 1e9)) or ''
+        if self._left_alone:
+            silence = silence.of_left_alone()
+        return silence.sentence(MISSING_AFTER_NS) or ''
 
     def _subscribe(self, side: str, reliability: str) -> list[Any]:
         def subscribe(
@@ -198,10 +181,31 @@ class StereoInputs:
             self._set_time_back(stamp)
         self.tracker.see_picture(side, stamp)
         for pair in pairs:
-            # A pair waits until the next one is there, and no longer.
-            self._settle(last_call=True)
-            self._waiting = pair
-            self._settle()
+            stamps = {'left_ns': pair.left_stamp_ns, 'right_ns': pair.right_stamp_ns}
+            self._offer(stamps, functools.partial(PairJob, pair, self._transport))
+        if side == 'right':
+            self._right_eye.see_right()
+            return
+        reasons = self._why_alone(arrival_ns)
+        if reasons is not None and self.pairer.take_left_alone(stamp):
+            make_job = functools.partial(LeftJob, message, stamp, reasons, self._transport)
+            self._offer({'left_ns': stamp}, make_job)
+
+    def _why_alone(self, arrival_ns: int) -> tuple[Reason, ...] | None:
+        """Why this left picture goes without a right one; None where it waits for one."""
+        if self._left_alone:
+            return ()
+        lost = self._right_eye.see_left(arrival_ns)
+        silent_ns = self.pairer.silence(arrival_ns).right_ns
+        if not lost or silent_ns is None or not self._finds_instruments or not self.tracker.rig:
+            return None
+        return (one_eye(silent_ns),)
+
+    def _offer(self, stamps: dict[str, int], make_job: Callable[[Any], Job]) -> None:
+        # What waits does so until the next one is there, and no longer.
+        self._settle(last_call=True)
+        self._waiting = Candidate(stamps, make_job)
+        self._settle()
 
     def _set_time_back(self, stamp: int) -> None:
         if self._waiting is not None:
@@ -211,20 +215,19 @@ class StereoInputs:
         self._on_time_reset()
 
     def _settle(self, *, last_call: bool = False) -> None:
-        """Let the waiting pair go where its rig is known; on the `last_call` it goes or falls."""
-        pair = self._waiting
-        if pair is None:
+        """Let what waits go where its rig is known; on the `last_call` it goes or falls."""
+        waiting = self._waiting
+        if waiting is None:
             return
-        stamps = {'left_ns': pair.left_stamp_ns, 'right_ns': pair.right_stamp_ns}
         if last_call:
-            self.tracker.give_up_waiting(**stamps)
-        standing = self.tracker.standing(**stamps)
+            self.tracker.give_up_waiting(**waiting.stamps)
+        standing = self.tracker.standing(**waiting.stamps)
         if standing in (Standing.OPEN, Standing.EXPECTED) and not last_call:
             return
         self._waiting = None
         rig = self.tracker.rig
         if standing is Standing.USABLE and rig is not None:
-            self._on_job(Job(pair, rig, self._transport))
+            self._on_job(waiting.make_job(rig))
         elif standing is Standing.REFUSED or self.tracker.awaits_first:
             self._health.drop('no_calibration')
         else:

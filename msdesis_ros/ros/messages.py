@@ -20,6 +20,7 @@ from stereo_msgs.msg import DisparityImage
 
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import ImageError, UsageError
+from msdesis_ros.core.left_rig import ViewGeometry
 from msdesis_ros.core.rig import StereoGeometry
 from msdesis_ros.core.surface import POINT_STEP
 from msdesis_ros.ros.compressed import rgb_from_compressed
@@ -116,7 +117,7 @@ def camera_info_from_camera(camera: CameraCalibration, header: Header) -> Camera
     )
 
 
-def camera_info_from_geometry(geometry: StereoGeometry, header: Header) -> CameraInfo:
+def camera_info_from_geometry(geometry: ViewGeometry, header: Header) -> CameraInfo:
     """The CameraInfo of the rectified left view: D = 0, R = I, K = P[:3, :3]."""
     width, height = geometry.image_size
     focal_x, focal_y = float(geometry.focal_px), float(geometry.focal_y_px)

@@ -22,7 +22,7 @@ from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError, 
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.core.quality import QualityLimits, Verdict
-from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.core.rig import AnyRig
 from msdesis_ros.data.mcap_files import McapRecording
 from msdesis_ros.data.stereo_recording import (
     CAMERA_INFO,
@@ -31,8 +31,9 @@ from msdesis_ros.data.stereo_recording import (
     StereoRecording,
 )
 from msdesis_ros.ros import parameters
-from msdesis_ros.ros.diagnostics import backend_failure, drops, pair_status
-from msdesis_ros.ros.inputs import TRANSPORTS, Job, StereoInputs
+from msdesis_ros.ros.diagnostics import backend_failure, drops, pair_status, result_figures
+from msdesis_ros.ros.inputs import StereoInputs
+from msdesis_ros.ros.jobs import TRANSPORTS, Job
 from msdesis_ros.ros.messages import camera_info_from_camera, make_header
 from msdesis_ros.ros.outputs import TOPICS, StereoOutputs
 from msdesis_ros.ros.rectified_frame import result_frame_id
@@ -108,6 +109,7 @@ class OfflineReplay:
             self._node,  # type: ignore[arg-type]
             chosen,
             self._health,
+            heads=self._pipeline.backend.heads,
             on_job=self._process,
             on_rig=self._on_rig,
             on_time_reset=self._pipeline.monitor.reset,
@@ -194,9 +196,11 @@ class OfflineReplay:
 
     def _tell(self, topic: str, message: Any) -> None:
         # A node has two subscriptions of camera_info, of which one hears a driver like this.
-        self._subscribers[topic][0](message)
+        # A model that looks at the left eye only has none of the right.
+        for callback in self._subscribers[topic][:1]:
+            callback(message)
 
-    def _on_rig(self, rig: StereoRig | None, problem: str) -> None:
+    def _on_rig(self, rig: AnyRig | None, problem: str) -> None:
         if rig is None:
             # One eye speaks before the other: that is no problem yet.
             if not self._inputs.tracker.awaits_first:
@@ -213,7 +217,7 @@ class OfflineReplay:
     def _process(self, job: Job) -> None:
         frame_id = result_frame_id(job.rig, override=self._chosen.frame_id)
         try:
-            result = self._pipeline.process(job.pictures(), job.rig)
+            result = job.process(self._pipeline)
         except (ImageError, CalibrationError) as error:
             self._health.drop('bad_image' if isinstance(error, ImageError) else 'calibration')
             self._problems[str(error)] += 1
@@ -224,7 +228,7 @@ class OfflineReplay:
             self._status(backend_failure(str(error)), job, frame_id, {})
             return
         self._outputs.publish(result, frame_id=frame_id)
-        self._status(result.verdict, job, frame_id, {'coverage': result.prediction.coverage})
+        self._status(result.verdict, job, frame_id, result_figures(result))
         self._measure_alignment_when_due(result)
 
     def _status(
@@ -235,16 +239,15 @@ class OfflineReplay:
             verdict,
             node_name=NODE_NAME,
             model=self._pipeline.backend.identity,
-            skew_ms=job.pair.skew_ns / 1e6,
+            skew_ms=job.skew_ms,
             latency_ms=math.nan,
             figures=figures,
         )
-        stamp_ns = job.pair.left_stamp_ns
-        self._outputs.publish_status(status, stamp_ns=stamp_ns, frame_id=frame_id)
+        self._outputs.publish_status(status, stamp_ns=job.stamp_ns, frame_id=frame_id)
 
     def _measure_alignment_when_due(self, result: PerceptionResult) -> None:
         """As the node does beside its work; here in turn, by the clock of the recording."""
-        if self._chosen.alignment_period_s <= 0:
+        if self._chosen.alignment_period_s <= 0 or result.right_rect is None:
             return
         if self._alignment_due_ns is None:
             self._alignment_due_ns = self._node.now_ns + SECOND_NS

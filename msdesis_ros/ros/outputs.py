@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
+from msdesis_ros.core.left_rig import ViewGeometry
 from msdesis_ros.core.overlay import overlay_picture
 from msdesis_ros.core.prediction import Prediction
 from msdesis_ros.core.rig import StereoGeometry
@@ -44,7 +45,8 @@ TOPICS: dict[str, type] = {
 }
 
 
-# What a topic needs of the model; without it the topic is not advertised.
+# What a topic needs of the model; without it the topic is not advertised. A result of one eye has
+# the mask only, and leaves the others out.
 NEEDED_HEADS = {
     'disparity': 'disparity',
     'depth': 'disparity',
@@ -101,14 +103,15 @@ class StereoOutputs:
         """
         prediction = result.prediction
         header = make_header(stamp_ns=prediction.stamp_ns, frame_id=frame_id)
+        lacking = _lacking_heads(prediction)
         timer = StageTimer()
         sent = []
         for topic, make in self._makers.items():
             publisher = self._publishers.get(topic)
             if publisher is None or publisher.get_subscription_count() == 0:
                 continue
-            if prediction.depth_m is None and NEEDED_HEADS.get(topic) == 'disparity':
-                continue  # made of one eye
+            if NEEDED_HEADS.get(topic) in lacking:
+                continue
             with timer.stage(f'publish {topic}'):
                 publisher.publish(make(prediction, header))
             sent.append(topic)
@@ -119,15 +122,20 @@ class StereoOutputs:
         header = make_header(stamp_ns=stamp_ns, frame_id=frame_id)
         self._publishers['status'].publish(diagnostic_array([status], header))
 
-    def warm_up(self, geometry: StereoGeometry) -> None:
+    def warm_up(self, geometry: ViewGeometry) -> None:
         """Make the buffers and touch their pages before the first frame needs them."""
         width, height = geometry.image_size
+        if not isinstance(geometry, StereoGeometry):
+            for topic in ('left/image_rect', 'instrument_mask'):
+                self._buffer(topic, (height, width)).pixels.fill(0)
+            return
         depth = np.full((height, width), np.nan, np.float32)
         self._buffer('disparity', (height, width)).pixels.fill(0)
         self._buffer('depth', (height, width)).pixels.fill(0)
         self._pack(depth, np.zeros((height, width, 3), np.uint8), None, geometry)
 
     def _disparity(self, prediction: Prediction, header: Header) -> DisparityImage:
+        assert isinstance(prediction.geometry, StereoGeometry)
         return disparity_message(
             prediction.disparity_px,
             prediction.valid,
@@ -142,7 +150,7 @@ class StereoOutputs:
         )
 
     def _depth(self, prediction: Prediction, header: Header) -> Image:
-        assert prediction.depth_m is not None  # the node has a rig for every pair
+        assert prediction.depth_m is not None
         return self._filled('depth', prediction.depth_m, header)
 
     def _instrument_mask(self, prediction: Prediction, header: Header) -> Image:
@@ -173,7 +181,8 @@ class StereoOutputs:
         return camera_info_from_geometry(prediction.geometry, header)
 
     def _points(self, prediction: Prediction, header: Header) -> PointCloud2:
-        assert prediction.depth_m is not None and prediction.geometry is not None
+        assert prediction.depth_m is not None
+        assert isinstance(prediction.geometry, StereoGeometry)
         buffer = self._pack(
             prediction.depth_m,
             prediction.left_rect,
@@ -223,3 +232,12 @@ class StereoOutputs:
                 buffer = image_buffer(height=height, width=width, encoding=encoding)
             self._buffers[topic] = buffer
         return buffer
+
+
+def _lacking_heads(prediction: Prediction) -> set[str]:
+    content = {
+        'disparity': prediction.depth_m,
+        'instrument_mask': prediction.instrument_mask,
+        'uncertainty': prediction.uncertainty_px,
+    }
+    return {head for head, plane in content.items() if plane is None}

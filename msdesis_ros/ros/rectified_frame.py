@@ -7,12 +7,12 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.core.left_rig import LeftView
 
 RECTIFIED_SUFFIX = '_rect_optical'
 
 
-def result_frame_id(rig: StereoRig, *, override: str = '') -> str:
+def result_frame_id(rig: LeftView, *, override: str = '') -> str:
     """The frame of every result: the override, the left optical frame, or its rectified twin."""
     if override:
         return override.lstrip('/')
@@ -39,7 +39,7 @@ class StaticFrame:
         )
         self._publisher = node.create_publisher(TFMessage, '/tf_static', qos)
 
-    def announce(self, rig: StereoRig, frame_id: str) -> str:
+    def announce(self, rig: LeftView, frame_id: str) -> str:
         """Publish left frame -> `frame_id`; returns a sentence where the operator must act."""
         if rig.keeps_left_frame or not rig.left.frame_id or frame_id == rig.left.frame_id:
             return ''
@@ -60,7 +60,7 @@ class StaticFrame:
             self._publisher = None
 
 
-def static_transform(rig: StereoRig, frame_id: str):  # type: ignore[no-untyped-def]
+def static_transform(rig: LeftView, frame_id: str):  # type: ignore[no-untyped-def]
     """The geometry_msgs/TransformStamped from the left optical frame to the rectified one.
 
     R of camera_info takes camera coordinates to rectified ones; a transform message states the

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -17,16 +15,14 @@ from rclpy.parameter import Parameter
 
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.core.health import StreamHealth
-from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.core.quality import QualityLimits
-from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.core.rig import AnyRig
 from msdesis_ros.ros import parameters
-from msdesis_ros.ros.diagnostics import Finding, backend_findings, error, node_status, warn
 from msdesis_ros.ros.inputs import StereoInputs
-from msdesis_ros.ros.messages import diagnostic_array, make_header
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.process import run
 from msdesis_ros.ros.rectified_frame import StaticFrame, result_frame_id
+from msdesis_ros.ros.reporter import Reporter
 from msdesis_ros.ros.state_log import StateLog
 from msdesis_ros.ros.sync import require_sync
 from msdesis_ros.ros.worker import PerceptionWorker
@@ -37,13 +33,6 @@ from msdesis_ros.runtime.supervisor import SupervisedBackend
 
 NODE_NAME = 'stereo_endoscope'
 DIAGNOSTICS_PERIOD_S = 1.0
-# An eye that is silent for longer is reported as missing.
-MISSING_AFTER_S = 1.0
-NO_MODEL = ModelIdentity('none', None, 'none')
-NO_CLOCK = (
-    'use_sim_time is true, but no /clock has arrived: latencies are unknown; play the bag with '
-    '--clock, or set use_sim_time:=false'
-)
 
 Transition = Callable[['StereoEndoscope', LifecycleState], None]
 
@@ -82,7 +71,6 @@ class StereoEndoscope(LifecycleNode):
     ) -> None:
         super().__init__(NODE_NAME, **node_arguments)
         self._make_backend = make_backend
-        self._transport_warnings = transport_warnings
         self._chosen: parameters.NodeParameters | None = None
         self._backend: SupervisedBackend | None = None
         self._pipeline: PerceptionPipeline | None = None
@@ -90,11 +78,11 @@ class StereoEndoscope(LifecycleNode):
         self._outputs: StereoOutputs | None = None
         self._worker: PerceptionWorker | None = None
         self._static_frame: StaticFrame | None = None
-        self._diagnostics: Any = None
         self._timer: Any = None
         self._health = StreamHealth()
         self._phase = 'unconfigured'
         self._log = StateLog(self.get_logger())
+        self._reporter = Reporter(self, self._log, standing_warnings=transport_warnings)
         self._frame_warning = ''
         self.add_on_set_parameters_callback(self._judge_parameters)
         if hasattr(self, 'add_post_set_parameters_callback'):  # not in Humble: see _tick
@@ -120,7 +108,7 @@ class StereoEndoscope(LifecycleNode):
             limits=QualityLimits(frozen_timeout_s=chosen.frozen_timeout_s),
         )
         self._health = StreamHealth()
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._reporter.open()
         # Not the node's clock: simulated time may stand still, or never begin.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._tick, clock=steady)
@@ -147,6 +135,7 @@ class StereoEndoscope(LifecycleNode):
             self,
             chosen,
             self._health,
+            heads=self._backend.heads,
             on_job=self._worker.submit,
             on_rig=self._on_rig,
             on_time_reset=self._on_time_reset,
@@ -212,14 +201,12 @@ class StereoEndoscope(LifecycleNode):
         if self._timer is not None:
             self.destroy_timer(self._timer)
             self._timer = None
-        if self._diagnostics is not None:
-            self.destroy_publisher(self._diagnostics)
-            self._diagnostics = None
+        self._reporter.close()
         if self._backend is not None:
             self._backend.close()
         self._backend = self._pipeline = self._chosen = None
 
-    def _on_rig(self, rig: StereoRig | None, problem: str) -> None:
+    def _on_rig(self, rig: AnyRig | None, problem: str) -> None:
         if self._inputs is None or not self._inputs.tracker.awaits_first:
             # One eye speaks before the other: that is a state only when it lasts, see _tick.
             self._log.note('calibration', problem)
@@ -231,10 +218,7 @@ class StereoEndoscope(LifecycleNode):
         for sentence in (*rig.warnings, self._frame_warning):
             if sentence:
                 self.get_logger().warning(sentence)
-        self.get_logger().info(
-            f'rig: {rig.image_size[0]}x{rig.image_size[1]} px, '
-            f'baseline {rig.baseline_m * 1000:.2f} mm, results in frame {frame_id}'
-        )
+        self.get_logger().info(f'rig: {rig.summary}, results in frame {frame_id}')
         self._worker.prepare(rig)
 
     def _on_time_reset(self) -> None:
@@ -271,49 +255,22 @@ class StereoEndoscope(LifecycleNode):
             if self._inputs is not None:
                 self._inputs.tick()
                 self._log.note('calibration', self._inputs.tracker.problem)
-                self._log.note('input', self._inputs.silence(MISSING_AFTER_S))
+                self._log.note('input', self._inputs.silence())
             self._publish_diagnostics()
         except Exception as failure:
             self._log.note(
                 'diagnostics', f'diagnostics failed: {type(failure).__name__}: {failure}'
             )
 
-    def _findings(self) -> list[Finding]:
-        findings = [error(sentence) for sentence in self._log.sentences()]
-        if self._backend is not None:
-            findings += backend_findings(self._backend)
-        if self._worker is not None and self._worker.last_verdict is not None:
-            findings += [warn(reason.sentence) for reason in self._worker.last_verdict.reasons]
-        if self._inputs is not None and self._inputs.tracker.rig is not None:
-            rig_warnings = (*self._inputs.tracker.rig.warnings, self._frame_warning)
-            findings += [warn(sentence) for sentence in rig_warnings if sentence]
-        if self.get_clock().now().nanoseconds == 0:
-            findings.append(warn(NO_CLOCK))
-        return findings + [warn(sentence) for sentence in self._transport_warnings]
-
     def _publish_diagnostics(self) -> None:
-        if self._diagnostics is None:
-            return
-        figures: dict[str, object] = {}
-        if self._backend is not None:
-            figures = {
-                'backend_failures': self._backend.failures,
-                'backend_restarts': self._backend.restarts,
-            }
-        if self._inputs is not None:
-            figures['skew_limit_ms'] = f'{self._inputs.pairer.skew_limit_ns / 1e6:.3f}'
-        status = node_status(
-            self._findings(),
-            node_name=self.get_fully_qualified_name(),
-            state=self._phase,
-            model=self._backend.identity if self._backend is not None else NO_MODEL,
-            health=self._health.report(now_s=time.monotonic()),
-            pairing=self._inputs.pairer.counters if self._inputs is not None else None,
-            verdict=self._worker.last_verdict if self._worker is not None else None,
-            figures=figures,
+        self._reporter.publish(
+            self._phase,
+            self._health,
+            backend=self._backend,
+            inputs=self._inputs,
+            worker=self._worker,
+            frame_warning=self._frame_warning,
         )
-        header = make_header(stamp_ns=self.get_clock().now().nanoseconds, frame_id='')
-        self._diagnostics.publish(diagnostic_array([status], header))
 
 
 def main(

@@ -52,7 +52,7 @@ class Tape:
         return topic
 
     def subscribers(self, topic: str) -> list[Callable[[Any], None]]:
-        return self._subscribers[self.resolve_topic_name(topic)]
+        return self._subscribers.get(self.resolve_topic_name(topic), [])
 
     def create_publisher(self, kind: type, topic: str, *_: Any, **__: Any) -> TapePublisher:
         return TapePublisher(self, kind, topic, wanted=topic in self._topics)

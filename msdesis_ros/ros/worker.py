@@ -1,4 +1,4 @@
-"""The one thread that turns pairs into published results: a short loop, read top to bottom."""
+"""The one thread that turns jobs into published results: a short loop, read top to bottom."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.latest import LatestSlot
 from msdesis_ros.core.quality import Verdict
-from msdesis_ros.core.rig import StereoRig
-from msdesis_ros.ros.diagnostics import backend_failure, pair_status
-from msdesis_ros.ros.inputs import Job
+from msdesis_ros.core.rig import AnyRig
+from msdesis_ros.ros.diagnostics import backend_failure, pair_status, result_figures
+from msdesis_ros.ros.jobs import Job
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.rectified_frame import result_frame_id
 from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
@@ -52,7 +52,7 @@ class PerceptionWorker:
         self._on_event = on_event
         self.alignment_period_s = alignment_period_s
         self.last_verdict: Verdict | None = None
-        self._slot: LatestSlot[Job | StereoRig] = LatestSlot()
+        self._slot: LatestSlot[Job | AnyRig] = LatestSlot()
         self._forget = threading.Event()
         self._alignment_due_s: float | None = None
         self._alignment_thread: threading.Thread | None = None
@@ -62,12 +62,12 @@ class PerceptionWorker:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Hand over a pair; one that still waits is dropped and counted as overload."""
+        """Hand over a job; one that still waits is dropped and counted as overload."""
         if isinstance(self._slot.put(job), Job):
             self._health.drop('overload')
 
-    def prepare(self, rig: StereoRig) -> None:
-        """Make maps and buffers of a new rig before its first pair needs them."""
+    def prepare(self, rig: AnyRig) -> None:
+        """Make maps and buffers of a new rig before its first job needs them."""
         if isinstance(self._slot.put(rig), Job):
             self._health.drop('calibration_change')
 
@@ -92,15 +92,17 @@ class PerceptionWorker:
                 self._forget.clear()
                 self._pipeline.monitor.reset()
             try:
-                if isinstance(item, StereoRig):
-                    self._prepare(item)
-                else:
+                if isinstance(item, Job):
                     self._process(item)
+                else:
+                    self._prepare(item)
             except Exception as error:  # the loop must survive whatever one frame does
                 self._health.drop('internal')
-                self._on_event('internal', f'a pair was dropped: {type(error).__name__}: {error}')
+                noun = item.noun if isinstance(item, Job) else 'rig'
+                text = f'a {noun} was dropped: {type(error).__name__}: {error}'
+                self._on_event('internal', text)
 
-    def _prepare(self, rig: StereoRig) -> None:
+    def _prepare(self, rig: AnyRig) -> None:
         try:
             self._pipeline.prepare(rig, rig.image_size)
             self._pipeline.backend.warm_up(rig.image_size)
@@ -112,14 +114,11 @@ class PerceptionWorker:
 
     def _process(self, job: Job) -> None:
         frame_id = result_frame_id(job.rig, override=self._frame_id)
-        start = time.perf_counter()
         try:
-            pair = job.pictures()
-            decoded_ms = (time.perf_counter() - start) * 1e3
-            result = self._pipeline.process(pair, job.rig)
+            result = job.process(self._pipeline)
         except (ImageError, CalibrationError) as error:
             self._health.drop('bad_image' if isinstance(error, ImageError) else 'calibration')
-            self._on_event('pair', f'pairs are dropped: {error}')
+            self._on_event('pair', f'{job.noun}s are dropped: {error}')
             return
         except BackendError as error:
             self._health.drop('backend')
@@ -128,20 +127,19 @@ class PerceptionWorker:
             self._publish_status(verdict, job, frame_id, figures={})
             return
         self._on_event('pair', '')
-        result.stages_ms['decode'] = decoded_ms
         self._publish(result, job, frame_id)
         self._measure_alignment_when_due(result)
 
     def _publish(self, result: PerceptionResult, job: Job, frame_id: str) -> None:
         topics, publish_ms = self._outputs.publish(result, frame_id=frame_id)
         result.stages_ms.update(publish_ms)
-        figures = {'coverage': result.prediction.coverage}
+        figures = result_figures(result)
         figures.update({f'stage_ms.{name}': ms for name, ms in result.stages_ms.items()})
         latency_ms = self._publish_status(result.verdict, job, frame_id, figures)
         self._health.done(
             now_s=time.monotonic(),
             latency_ms=latency_ms,
-            skew_ms=result.skew_ns / 1e6,
+            skew_ms=job.skew_ms,
             verdict=result.verdict.state.value,
             topics=[*topics, 'status'],
             stages_ms=result.stages_ms,
@@ -150,26 +148,27 @@ class PerceptionWorker:
     def _publish_status(
         self, verdict: Verdict, job: Job, frame_id: str, figures: dict[str, float]
     ) -> float:
-        """Publish the status of a pair; returns the age of its left stamp in ms.
+        """Publish the status of a job; returns the age of its left stamp in ms.
 
         It is NaN while simulated time has not begun.
         """
         self.last_verdict = verdict
-        stamp_ns = job.pair.left_stamp_ns
         now_ns = self._node.get_clock().now().nanoseconds
-        latency_ms = (now_ns - stamp_ns) / 1e6 if now_ns else math.nan
+        latency_ms = (now_ns - job.stamp_ns) / 1e6 if now_ns else math.nan
         status = pair_status(
             verdict,
             node_name=self._node.get_fully_qualified_name(),
             model=self._pipeline.backend.identity,
-            skew_ms=job.pair.skew_ns / 1e6,
+            skew_ms=job.skew_ms,
             latency_ms=latency_ms,
             figures=figures,
         )
-        self._outputs.publish_status(status, stamp_ns=stamp_ns, frame_id=frame_id)
+        self._outputs.publish_status(status, stamp_ns=job.stamp_ns, frame_id=frame_id)
         return latency_ms
 
     def _measure_alignment_when_due(self, result: PerceptionResult) -> None:
+        if result.right_rect is None:
+            return
         now_s = time.monotonic()
         if self._alignment_due_s is None:
             self._alignment_due_s = now_s + FIRST_ALIGNMENT_S

@@ -6,7 +6,7 @@ RawPair --rectify--> rectified pair --Backend.run--> RawOutput --validity, metre
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,10 +15,11 @@ import numpy as np
 from msdesis_ros.core.alignment import VerticalOffset, measure_vertical_offset
 from msdesis_ros.core.disparity import MatchDomain, depth_from_disparity
 from msdesis_ros.core.errors import BackendError, UsageError
-from msdesis_ros.core.prediction import Prediction, RawPair
+from msdesis_ros.core.left_rig import LeftRig, ViewGeometry
+from msdesis_ros.core.prediction import Prediction, RawPair, require_rgb
 from msdesis_ros.core.quality import QualityLimits, QualityMonitor, Reason, Verdict
-from msdesis_ros.core.rectification import Rectifier
-from msdesis_ros.core.rig import StereoGeometry, StereoRig
+from msdesis_ros.core.rectification import LeftRectifier, Rectifier
+from msdesis_ros.core.rig import AnyRig, StereoGeometry, StereoRig
 from msdesis_ros.runtime.backend import Backend, RawOutput
 
 
@@ -26,16 +27,15 @@ from msdesis_ros.runtime.backend import Backend, RawOutput
 class PerceptionResult:
     """Everything that is known about one pair once it went through.
 
-    `right_rect`: H x W x 3 uint8, the rectified right picture, None where only the left one was
-    used. `raw`: the backend's own numbers.
-    `stages_ms`: wall time by stage.
+    `right_rect`: H x W x 3 uint8, the rectified right picture; it and `skew_ns` are None where
+    only the left one was used. `raw`: the backend's own numbers. `stages_ms`: wall time by stage.
     """
 
     prediction: Prediction
     raw: RawOutput
     verdict: Verdict
     right_rect: np.ndarray | None
-    skew_ns: int
+    skew_ns: int | None
     stages_ms: dict[str, float]
 
 
@@ -56,10 +56,15 @@ class StageTimer:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """What is derived from a rig once: maps, geometry and where matches can exist."""
+    """What is derived from a rig once: maps, geometry and where matches can exist.
 
-    rectifier: Rectifier | None
-    geometry: StereoGeometry | None
+    stereo: None for a `LeftRig`. left: what rectifies the left picture. Both None: it comes
+    rectified, by nobody knows which camera.
+    """
+
+    stereo: Rectifier | None
+    left: Rectifier | LeftRectifier | None
+    geometry: ViewGeometry | None
     domain: MatchDomain
     valid_window: tuple[int, int, int, int]
     key: tuple[str, tuple[int, int]]
@@ -80,13 +85,16 @@ class PerceptionPipeline:
         self.monitor = QualityMonitor(limits)
         self._view: _View | None = None
 
-    def prepare(self, rig: StereoRig | None, image_size: tuple[int, int]) -> None:
+    def prepare(self, rig: AnyRig | None, image_size: tuple[int, int]) -> None:
         """Make the maps of a rig now, so that the first pair does not wait for them."""
         self._view_of(rig, image_size)
 
     @property
-    def geometry(self) -> StereoGeometry | None:
-        """The rectified geometry of the rig last prepared or processed."""
+    def geometry(self) -> ViewGeometry | None:
+        """The rectified geometry of the rig last prepared or processed.
+
+        It is a `StereoGeometry` but for a `LeftRig`.
+        """
         return self._view.geometry if self._view is not None else None
 
     def process(self, pair: RawPair, rig: StereoRig | None) -> PerceptionResult:
@@ -98,44 +106,53 @@ class PerceptionPipeline:
             view = self._view_of(rig, pair.image_size)
         with timer.stage('rectify'):
             left, right = pair.left, pair.right
-            if view.rectifier is not None:
-                left, right = view.rectifier.rectify(left, right)
+            if view.stereo is not None:
+                left, right = view.stereo.rectify(left, right)
         with timer.stage('quality'):
             verdict = self.monitor.judge_pair(pair)
         with timer.stage('infer'):
             output = self.backend.run(left, right)
         with timer.stage('geometry'):
-            if output.disparity_px is None and 'disparity' in self.backend.heads:
-                raise BackendError('the backend gave no disparity for the pair')
+            _require_heads(output, self.backend.heads, left.shape[:2])
             prediction = self._predict(pair.stamp_ns, left, output, view, verdict)
         if verdict.depth_usable and output.disparity_px is not None:
             verdict = verdict.also(*self.monitor.judge_coverage(prediction.coverage).reasons)
         return PerceptionResult(prediction, output, verdict, right, pair.skew_ns, timer.ms)
 
     def process_left(
-        self, left: np.ndarray, stamp_ns: int, rig: StereoRig | None, *reasons: Reason
+        self,
+        left: np.ndarray,
+        stamp_ns: int,
+        rig: AnyRig | None,
+        *reasons: Reason,
     ) -> PerceptionResult:
         """What one eye allows: the instrument mask, and no disparity or depth at all.
 
         left: H x W x 3 uint8 RGB. `reasons` (why there is one eye only) enter the verdict. Raises
         UsageError for a model without the head `instrument_mask`, else as `process`.
         """
+        require_rgb(left, name='left')
         if 'instrument_mask' not in self.backend.heads:
-            raise UsageError(f'{self.backend.identity.name} finds nothing from one eye alone')
+            raise UsageError(
+                f'{self.backend.identity.name} finds nothing from one eye alone; choose a model '
+                'with the head instrument_mask'
+            )
         timer = StageTimer()
         size = (left.shape[1], left.shape[0])
         with timer.stage('maps'):
             view = self._view_of(rig, size)
         with timer.stage('rectify'):
-            rectified = left if view.rectifier is None else view.rectifier.rectify_left(left)
+            rectified = left if view.left is None else view.left.rectify_left(left)
         with timer.stage('quality'):
             verdict = self.monitor.judge_left(left, stamp_ns).also(*reasons)
         with timer.stage('infer'):
             # The mask of every network here depends on the left picture only.
             both = self.backend.run(rectified, rectified)
-        output = RawOutput(None, mask_logits=both.mask_logits)
-        prediction = self._predict(stamp_ns, rectified, output, view, verdict)
-        return PerceptionResult(prediction, output, verdict, None, 0, timer.ms)
+        with timer.stage('geometry'):
+            output = RawOutput(None, mask_logits=both.mask_logits)
+            _require_heads(output, {'instrument_mask'}, rectified.shape[:2])
+            prediction = self._predict(stamp_ns, rectified, output, view, verdict)
+        return PerceptionResult(prediction, output, verdict, None, None, timer.ms)
 
     def measure_vertical_offset(self, result: PerceptionResult) -> VerticalOffset | None:
         """Measure how far the rectified views of a result stand apart, px.
@@ -152,8 +169,10 @@ class PerceptionPipeline:
     def _predict(
         self, stamp_ns: int, left: np.ndarray, output: RawOutput, view: _View, verdict: Verdict
     ) -> Prediction:
-        disparity = _checked_disparity(output, left.shape[:2])
-        offset = view.rectifier.disparity_offset_px if view.rectifier is not None else 0.0
+        disparity = output.disparity_px
+        if disparity is None:  # a model that finds instruments only, or one eye alone
+            disparity = np.full(left.shape[:2], np.nan, np.float32)
+        offset = view.stereo.disparity_offset_px if view.stereo is not None else 0.0
         if verdict.depth_usable:
             valid = view.domain.valid(disparity)
         else:
@@ -162,7 +181,7 @@ class PerceptionPipeline:
             disparity = disparity - np.float32(offset)
             valid &= disparity > 0
         depth = None
-        if view.geometry is not None and output.disparity_px is not None:
+        if isinstance(view.geometry, StereoGeometry) and output.disparity_px is not None:
             depth = depth_from_disparity(disparity, view.geometry, valid=valid)
         mask = None if output.mask_logits is None else output.mask_logits > 0
         return Prediction(
@@ -181,7 +200,7 @@ class PerceptionPipeline:
             valid_window=view.valid_window,
         )
 
-    def _view_of(self, rig: StereoRig | None, image_size: tuple[int, int]) -> _View:
+    def _view_of(self, rig: AnyRig | None, image_size: tuple[int, int]) -> _View:
         key = (rig.fingerprint if rig is not None else '', image_size)
         if self._view is None or self._view.key != key:
             self._view = _make_view(rig, image_size, self.alpha, key)
@@ -189,29 +208,38 @@ class PerceptionPipeline:
 
 
 def _make_view(
-    rig: StereoRig | None,
+    rig: AnyRig | None,
     image_size: tuple[int, int],
     alpha: float,
     key: tuple[str, tuple[int, int]],
 ) -> _View:
     if rig is None:
-        return _View(None, None, MatchDomain(image_size=image_size), (0, 0, *image_size), key)
+        whole = (0, 0, *image_size)
+        return _View(None, None, None, MatchDomain(image_size=image_size), whole, key)
     rig.require_image_size(image_size)
-    rectifier = Rectifier(rig, alpha=alpha)
+    if isinstance(rig, LeftRig):
+        left = LeftRectifier(rig, alpha=alpha)
+        domain = MatchDomain(image_size=image_size, left_valid=left.left_valid)
+        return _View(None, left, left.geometry, domain, left.valid_window, key)
+    both = Rectifier(rig, alpha=alpha)
     domain = MatchDomain(
-        image_size=image_size,
-        left_valid=rectifier.left_valid,
-        right_valid=rectifier.right_valid,
+        image_size=image_size, left_valid=both.left_valid, right_valid=both.right_valid
     )
-    return _View(rectifier, rectifier.geometry, domain, rectifier.valid_window, key)
+    return _View(both, both, both.geometry, domain, both.valid_window, key)
 
 
-def _checked_disparity(output: RawOutput, shape: tuple[int, ...]) -> np.ndarray:
-    disparity = output.disparity_px
-    if disparity is None:  # a model that finds instruments only, or one eye alone
-        return np.full(shape, np.nan, np.float32)
-    if disparity.shape != shape:
-        raise BackendError(
-            f'the backend answered with a disparity of {disparity.shape}; expected {shape}'
-        )
-    return disparity
+def _require_heads(output: RawOutput, heads: Collection[str], shape: tuple[int, ...]) -> None:
+    """Raise BackendError unless the output has these heads, and all it has that shape."""
+    planes = {
+        'disparity': output.disparity_px,
+        'instrument_mask': output.mask_logits,
+        'uncertainty': output.uncertainty_px,
+    }
+    for head, plane in planes.items():
+        name = head.replace('_', ' ')
+        if plane is None and head in heads:
+            raise BackendError(f'the backend gave no {name}, which its model has')
+        if plane is not None and plane.shape != shape:
+            raise BackendError(
+                f'the backend answered with a {name} of {plane.shape}; expected {shape}'
+            )

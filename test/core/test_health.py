@@ -82,3 +82,10 @@ def test_a_latency_that_nobody_knows_does_not_spoil_the_others():
     report = health.report(now_s=1.0)
     assert report.processed == 2
     assert report.latency_ms.p50 == 20.0
+
+
+def test_a_result_of_one_eye_has_no_skew():
+    health = StreamHealth()
+    done(health, 0.0, skew_ms=3.0)
+    done(health, 0.1, skew_ms=math.nan)
+    assert health.report(now_s=0.1).skew_ms == Percentiles(3.0, 3.0, 3.0)

@@ -7,6 +7,8 @@ import time
 from dataclasses import FrozenInstanceError
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.pairing import Silence, StampPair, StampPairer
@@ -123,3 +125,60 @@ def test_the_arrival_time_is_now_where_none_is_given():
 def test_an_argument_out_of_range_is_refused_by_name(arguments):
     with pytest.raises(UsageError, match=next(iter(arguments))):
         StampPairer(**arguments)
+
+
+def test_a_left_item_that_went_alone_is_in_no_pair_and_none_is_behind_it():
+    pairer = StampPairer()
+    for number in range(4):
+        pairer.add_left(number * PERIOD, number)
+    assert pairer.take_left_alone(2 * PERIOD)
+    assert not pairer.take_left_alone(2 * PERIOD) and not pairer.take_left_alone(PERIOD)
+    assert [pairer.add_right(n * PERIOD, n) for n in range(3)] == [[], [], []]
+    assert pairer.add_left(2 * PERIOD, 2) == [] == pairer.add_left(PERIOD + 1, 1)
+    assert [p.left for p in pairer.add_right(3 * PERIOD, 3)] == [3]
+    counters = pairer.counters
+    assert (counters.alone_left, counters.paired, counters.unpaired_left) == (1, 1, 2)
+    assert (counters.duplicates_left, counters.late_left) == (1, 1)
+
+
+def test_a_stamp_that_nobody_waits_under_cannot_go_alone():
+    pairer = StampPairer()
+    assert not pairer.take_left_alone(5)
+    pairer.add_left(5, 'a')
+    assert not pairer.take_left_alone(4) and not pairer.take_left_alone(6)
+    pairer.add_right(5, 'b')
+    assert not pairer.take_left_alone(5)
+    assert pairer.counters.alone_left == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(['left', 'right', 'alone']), st.integers(0, 30)), max_size=80
+    )
+)
+def test_whatever_goes_alone_each_left_item_is_used_once_and_in_order(steps):
+    pairer, used = StampPairer(queue_size=4), []
+    for kind, number in steps:
+        stamp = number * PERIOD  # within one second: time is never set back
+        if kind == 'right':
+            used += [pair.left for pair in pairer.add_right(stamp + 1, stamp)]
+            continue
+        used += [pair.left for pair in pairer.add_left(stamp, stamp)]
+        if kind == 'alone' and pairer.take_left_alone(stamp):
+            used.append(stamp)
+    counters = pairer.counters
+    if counters.time_resets == 0:
+        assert used == sorted(set(used))
+    assert len(used) == counters.alone_left + counters.paired
+    for side, alone in (('left', counters.alone_left), ('right', 0)):
+        ends = ('unpaired', 'duplicates', 'late', 'waiting')
+        total = sum(getattr(counters, f'{end}_{side}') for end in ends)
+        assert getattr(counters, f'received_{side}') == counters.paired + alone + total
+
+
+def test_where_nobody_waits_for_the_right_eye_only_the_left_one_is_missed():
+    pairer = StampPairer(start_ns=0)
+    pairer.add_left(0, 'a', arrival_ns=10 * S)
+    assert 'right' in pairer.silence(10 * S).sentence()
+    assert pairer.silence(10 * S).of_left_alone().sentence() is None
+    assert pairer.silence(13 * S).of_left_alone().sentence() == 'left image is missing for 3.0 s'

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from msdesis_ros.core.errors import CalibrationError
+from msdesis_ros.core.left_rig import LeftRig
 from msdesis_ros.core.rig_tracker import SETTLE_S, RigTracker, Standing
 
 
@@ -267,3 +268,61 @@ def test_camera_infos_that_lag_behind_the_next_picture_are_not_waited_for(feed):
             feed.picture(side, stamp_s)
             feed.send(side, 500, stamp_s=stamp_s - 0.1)
     assert feed.standing(1.2) is Standing.USABLE
+
+
+# --- The left eye alone. ---
+
+
+@pytest.fixture
+def left(make_camera) -> Feed:
+    feed = Feed(make_camera)
+    feed.tracker = RigTracker(rectified=False, left_alone=True)
+    return feed
+
+
+def test_one_camera_info_is_enough_for_a_rig_of_the_left_eye(left):
+    assert left.tracker.problem == 'no camera_info has arrived from the left camera'
+    assert left.tracker.awaits_first
+    assert left.send('left', 500)
+    assert isinstance(left.tracker.rig, LeftRig) and left.focal == 500
+    assert left.tracker.problem == '' and not left.tracker.awaits_first
+
+
+def test_a_change_of_the_left_eye_alone_waits_for_nobody(left):
+    left.send('left', 500)
+    left.now_s += 1
+    assert left.send('left', 600)
+    assert left.focal == 600
+
+
+def test_a_refused_calibration_of_the_left_eye_says_why(left):
+    left.send('left', -1)
+    assert left.tracker.rig is None
+    assert left.tracker.problem == 'left camera_info refused: K is all zero'
+    assert left.tracker.standing(left_ns=1) is Standing.REFUSED
+
+
+def test_the_camera_info_of_a_right_camera_makes_no_left_rig(left, make_camera, right_tx):
+    left.tracker.update('left', 1, lambda: make_camera(tx=right_tx), stamp_ns=1, now_s=1.0)
+    assert left.tracker.rig is None
+    assert left.tracker.problem.startswith('calibration refused: P[0,3] of the left camera')
+
+
+def test_a_left_picture_alone_waits_for_its_own_camera_info(left):
+    for stamp_s in (1.0, 1.1):
+        left.picture('left', stamp_s)
+        left.send('left', 500, stamp_s=stamp_s)
+    assert left.tracker.standing(left_ns=1_100_000_000) is Standing.USABLE
+    assert left.tracker.standing(left_ns=1_200_000_000) is Standing.EXPECTED
+    left.tracker.give_up_waiting(left_ns=1_200_000_000)
+    assert left.tracker.standing(left_ns=1_200_000_000) is Standing.USABLE
+
+
+def test_of_a_stereo_rig_too_a_left_picture_alone_asks_for_its_own_eye_only(feed):
+    feed.frame(1.0, 500)
+    feed.send('left', 500, stamp_s=1.1)
+    assert feed.standing(1.1) is Standing.EXPECTED
+    assert feed.tracker.standing(left_ns=1_100_000_000) is Standing.USABLE
+    feed.tracker.give_up_waiting(left_ns=1_200_000_000)
+    feed.send('left', 500, stamp_s=1.2)
+    assert feed.standing(1.2) is Standing.EXPECTED, 'the right eye is still trusted'

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from stereo_msgs.msg import DisparityImage
 
 from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.ros import outputs
 from msdesis_ros.ros.messages import image_message, make_header, stamp_ns
 from msdesis_ros.ros.stereo_endoscope import StereoEndoscope
 from msdesis_ros.runtime.backend import RawOutput
@@ -38,15 +39,16 @@ KINDS = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
 class ReplayBackend:
     """Answers every pair with one disparity, or as `control.match(left, right)` says.
 
+    It has the heads `control.heads`; instruments are where `control.mask(left)` (bool) says.
     `control.fail` makes the next runs raise, `control.seen` is the pair of the last one.
     """
 
     identity = ModelIdentity('replay', 'ab' * 32, 'replay')
-    heads = frozenset({'disparity'})
     min_disparity_px, max_disparity_px, disparity_step_px = 0.0, 64.0, 0.0
 
     def __init__(self, control: SimpleNamespace) -> None:
         self.control = control
+        self.heads = control.heads
         control.made += 1
 
     def warm_up(self, image_size: tuple[int, int]) -> None:
@@ -58,8 +60,17 @@ class ReplayBackend:
             self.control.fail -= 1
             raise RuntimeError('out of memory')
         self.control.seen = (left.copy(), right.copy())
-        disparity_px = self.control.match(left, right)
-        return RawOutput(np.full(left.shape[:2], disparity_px, np.float32))
+        planes = {}
+        if 'disparity' in self.heads:
+            disparity_px = self.control.match(left, right)
+            planes['disparity_px'] = np.full(left.shape[:2], disparity_px, np.float32)
+        if 'instrument_mask' in self.heads:
+            planes['mask_logits'] = np.where(
+                self.control.mask(left), np.float32(4), np.float32(-4)
+            )
+        if 'uncertainty' in self.heads:
+            planes['uncertainty_px'] = np.full(left.shape[:2], 0.5, np.float32)
+        return RawOutput(planes.pop('disparity_px', None), **planes)
 
     def close(self) -> None:
         self.control.closed += 1
@@ -70,11 +81,20 @@ def rgb8(side: str, picture: np.ndarray, header) -> Image:
     return image_message(picture, 'rgb8', header)
 
 
+def bright(left: np.ndarray) -> np.ndarray:
+    """Instruments are the pixels of more than 128 red: their edges run all over the picture."""
+    return left[..., 0] > 128
+
+
 class Graph:
     """One node under test, one driver that publishes pairs, one client that collects results."""
 
-    def __init__(self, *, cli_args=None, **parameters) -> None:
+    def __init__(
+        self, *, cli_args=None, heads: frozenset[str] = frozenset({'disparity'}), **parameters
+    ) -> None:
         self.control = SimpleNamespace(
+            heads=heads,
+            mask=bright,
             made=0,
             closed=0,
             fail=0,
@@ -100,7 +120,7 @@ class Graph:
         self.send_info = {
             s: self._publisher(CameraInfo, f'{s}/camera_info') for s in ('left', 'right')
         }
-        self.received: dict[str, list] = {topic: [] for topic in (*TOPICS, '/diagnostics')}
+        self.received: dict[str, list] = {topic: [] for topic in (*outputs.TOPICS, '/diagnostics')}
         self.rng = np.random.default_rng(0)
         self.changes: dict = {}
         self.executor = SingleThreadedExecutor(context=self.context)
@@ -122,14 +142,15 @@ class Graph:
         assert self.node.trigger_configure() == SUCCESS
         assert self.node.trigger_activate() == SUCCESS
         for topic in topics:
-            self.subscribe(topic, TOPICS[topic])
+            self.subscribe(topic, outputs.TOPICS[topic])
         self.thread.start()
         if not connected:
             return
+        sides = ('left', 'right') if 'disparity' in self.control.heads else ('left',)
         self.wait(
             lambda: (
-                all(p.get_subscription_count() for p in self.send_image.values())
-                and all(p.get_subscription_count() for p in self.send_info.values())
+                all(self.send_image[side].get_subscription_count() for side in sides)
+                and all(self.send_info[side].get_subscription_count() for side in sides)
                 and all(self.client.count_publishers(topic) for topic in topics)
             )
         )
@@ -171,15 +192,24 @@ class Graph:
         return fine + self.rng.integers(0, 20, fine.shape, dtype=np.uint8)
 
     def send(
-        self, *, infos=True, info_changes=None, spoil=None, make=rgb8, stamp: int | None = None
+        self,
+        *,
+        sides=('left', 'right'),
+        infos=True,
+        info_changes=None,
+        spoil=None,
+        make=rgb8,
+        stamp: int | None = None,
     ) -> int:
-        """Publish one pair; returns its left stamp.
+        """Publish one pair, or what `sides` names of it; returns its left stamp.
 
         `make(side, picture, header)` is the message of a picture; `spoil(side, message)` may
         damage it.
         """
         stamp = self.node.get_clock().now().nanoseconds if stamp is None else stamp
         for side, offset in (('left', 0), ('right', 1_000_000)):
+            if side not in sides:
+                continue
             header = make_header(stamp_ns=stamp + offset, frame_id=f'/{side}_optical')
             if infos:
                 changes = (info_changes or {}).get(side, {})

@@ -157,26 +157,97 @@ def test_the_status_holds_what_two_runs_agree_on_and_no_invented_latency(
     assert not any(key.startswith('stage_ms') for key in status)
 
 
-def test_pictures_without_a_partner_are_counted_as_the_node_does(
-    record_stereo: Record, tmp_path: Path
-) -> None:
-    whole = record_stereo(tmp_path / 'in.mcap', count=12)
-    lost = tmp_path / 'lost.mcap'
-    source = StereoRecording(whole).reader
-    with McapRecording(lost) as recording:
-        for number, message in enumerate(source.messages()):
-            kind = source.topics()[message.topic].type_name
+def copy_without(source: Path, out: Path, is_lost: Callable[[int, str], bool]) -> Path:
+    """Copy a recording but for the messages that `is_lost(number, topic)` names."""
+    reader = StereoRecording(source).reader
+    with McapRecording(out) as recording:
+        for number, message in enumerate(reader.messages()):
+            kind = reader.topics()[message.topic].type_name
             recording.add_topic(message.topic, type_name=kind, definition='')
-            if number not in (5, 39):  # pictures of the left and of the right side
+            if not is_lost(number, message.topic):
                 recording.write(
                     message.topic,
                     message.cdr,
                     log_time_ns=message.log_time_ns,
                     publish_time_ns=message.log_time_ns,
                 )
+    return out
+
+
+def test_pictures_without_a_partner_are_counted_as_the_node_does(
+    record_stereo: Record, tmp_path: Path
+) -> None:
+    whole = record_stereo(tmp_path / 'in.mcap', count=12)
+    # Pictures of the left and of the right side.
+    lost = copy_without(whole, tmp_path / 'lost.mcap', lambda number, _: number in (5, 39))
     summary = replay(lost, tmp_path / 'out.mcap')
     assert summary.pairs == 10
     assert summary.dropped == {'unpaired_left': 1, 'unpaired_right': 1}
+
+
+def frames(messages: list[Any]) -> list[int]:
+    """The numbers of the pictures, as `record_stereo` stamps them, that these results are of."""
+    return [(stamp_ns(message) - START_NS) // (50 * MS) for message in messages]
+
+
+def test_while_the_right_eye_is_lost_each_left_picture_gives_a_mask_once_and_in_order(
+    record_stereo: Record, tmp_path: Path
+) -> None:
+    whole = record_stereo(tmp_path / 'in.mcap', count=60)
+    # Four messages a frame; the right eye is silent in the frames 10 to 49, for two seconds.
+    path = copy_without(
+        whole, tmp_path / 'lost.mcap', lambda n, topic: 'right' in topic and 40 <= n < 200
+    )
+    summaries = [replay(path, tmp_path / f'{number}.mcap') for number in (1, 2)]
+    assert (tmp_path / '1.mcap').read_bytes() == (tmp_path / '2.mcap').read_bytes()
+    found = results(tmp_path / '1.mcap')
+    whole_frames = [*range(10), *range(51, 60)]
+    # After a second; the picture 50 had gone out when its right one came.
+    alone_frames = [*range(31, 51)]
+    for topic in ('depth', 'disparity', 'points'):
+        assert frames(found[topic]) == whole_frames, topic
+    for topic in ('instrument_mask', 'left/image_rect', 'camera_info', 'status'):
+        assert frames(found[topic]) == sorted(whole_frames + alone_frames), topic
+    verdicts = dict(zip(frames(found['status']), map(values, found['status']), strict=True))
+    for frame in alone_frames:
+        status = verdicts[frame]
+        assert (status['verdict'], status['reasons']) == ('DEGRADED', 'one_eye')
+        assert (status['skew_ms'], 'coverage' in status) == ('nan', False)
+    assert verdicts[51]['verdict'] == 'OK' and verdicts[51]['skew_ms'] == '2.000'
+    assert summaries[0].verdicts == {'DEGRADED': 20, 'OK': 19}
+    assert summaries[0].dropped == {'unpaired_left': 21, 'unpaired_right': 1}
+
+
+def test_a_pause_of_both_eyes_costs_no_pair(record_stereo: Record, tmp_path: Path) -> None:
+    whole = record_stereo(tmp_path / 'in.mcap', count=60)
+    path = copy_without(whole, tmp_path / 'paused.mcap', lambda n, _: 40 <= n < 200)
+    summary = replay(path, tmp_path / 'out.mcap')
+    assert summary.pairs == 20 and summary.verdicts == {'OK': 20} and summary.dropped == {}
+
+
+class Finder(Wall):
+    """A backend that finds instruments and nothing else."""
+
+    heads = frozenset({'instrument_mask'})
+
+    def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
+        return RawOutput(None, mask_logits=super().run(left, right).mask_logits)
+
+
+def test_a_model_of_one_eye_answers_every_left_picture_and_ignores_the_right_ones(
+    record_stereo: Record, tmp_path: Path
+) -> None:
+    path = record_stereo(tmp_path / 'in.mcap', count=5)
+    path = copy_without(path, tmp_path / 'lost.mcap', lambda n, topic: 'right' in topic and n > 3)
+    summary = replay(path, tmp_path / 'out.mcap', make_backend=lambda *_, **__: Finder())
+    assert summary.verdicts == {'OK': 5} and summary.dropped == {} and summary.problems == ()
+    found = results(tmp_path / 'out.mcap')
+    assert set(found) == {'instrument_mask', 'left/image_rect', 'camera_info', 'status'}
+    for topic, messages in found.items():
+        assert frames(messages) == [*range(5)], topic
+    picture = np.frombuffer(found['left/image_rect'][2].data, np.uint8).reshape(-1, 3)
+    mask = np.frombuffer(found['instrument_mask'][2].data, np.uint8)
+    np.testing.assert_array_equal(mask, np.where(picture[:, 0] > 128, 255, 0))
 
 
 def test_compressed_pictures_are_replayed_like_raw_ones(

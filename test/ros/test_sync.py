@@ -171,3 +171,12 @@ def test_every_stamp_that_a_ros_message_can_hold_is_taken(synchronizer):
     pairer = FilterPairer(**ARGUMENTS)
     stamps_ns = (-(2**31) * 10**9, -1, 0, (2**31 - 1) * 10**9 + 2**32 - 1)
     assert [len(pair(pairer, at, at)) for at in stamps_ns] == [1, 1, 1, 1]
+
+
+def test_a_left_image_that_went_alone_is_in_no_pair_whatever_is_chosen(synchronizer):
+    pairer = FilterPairer(**ARGUMENTS)
+    assert pairer.add_left(MS, 'left') == []
+    assert pairer.take_left_alone(MS)
+    assert pairer.add_right(2 * MS, 'right') == []  # the synchronizer still chooses that left one
+    assert len(pair(pairer, 101 * MS, 102 * MS)) == 1
+    assert (pairer.counters.alone_left, pairer.counters.paired) == (1, 1)

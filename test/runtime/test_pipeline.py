@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from msdesis_ros.core.camera import CameraCalibration
-from msdesis_ros.core.errors import BackendError, CalibrationError, UsageError
+from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError, UsageError
+from msdesis_ros.core.left_rig import LeftRig
 from msdesis_ros.core.prediction import ModelIdentity, RawPair
 from msdesis_ros.core.quality import Reason, State
 from msdesis_ros.core.rig import StereoRig
@@ -215,3 +216,46 @@ def test_a_measured_vertical_offset_enters_the_next_verdict():
     assert offset is not None and offset.median_px == pytest.approx(-6.0, abs=0.2)
     again = pipeline.process(RawPair(left.copy(), right, 1, 1), None)
     assert 'vertical_offset' in [reason.code for reason in again.verdict.reasons]
+
+
+def masked(logits: np.ndarray | None) -> Stub:
+    stub = Stub(RawOutput(None, mask_logits=logits))
+    stub.heads = frozenset({'instrument_mask'})
+    return stub
+
+
+def test_the_left_camera_alone_is_enough_for_a_mask_and_its_geometry():
+    stub = masked(np.ones((HEIGHT, WIDTH), np.float32))
+    left = LeftRig(rig(d=[-0.2, 0, 0, 0, 0]).left)
+    result = PerceptionPipeline(stub).process_left(picture(0), 9, left)
+    assert result.verdict.state is State.OK
+    assert result.skew_ns is None and result.prediction.depth_m is None
+    expected = cv2.undistort(picture(0), left.left.camera_matrix, left.left.distortion)
+    given = stub.given[0][0].astype(int)
+    np.testing.assert_array_equal(given, result.prediction.left_rect)
+    assert np.abs(given - expected).mean() < 1 < np.abs(given - picture(0)).mean()
+    geometry = result.prediction.geometry
+    assert (geometry.image_size, geometry.focal_px) == ((WIDTH, HEIGHT), FOCAL)
+
+
+def test_the_maps_of_a_left_camera_and_of_its_pair_are_two():
+    stub = masked(np.ones((HEIGHT, WIDTH), np.float32))
+    pipeline = PerceptionPipeline(stub)
+    both = rig()
+    for one in (both, LeftRig(both.left, rectified=True), both):
+        pipeline.process_left(picture(0), 9, one)
+        assert hasattr(pipeline.geometry, 'baseline_m') == (one is both)
+
+
+def test_a_mask_that_the_model_owes_is_a_backend_error_where_it_is_missing_or_cut():
+    for logits, words in ((None, 'no instrument mask'), (np.ones((5, 5), np.float32), 'expected')):
+        with pytest.raises(BackendError, match=words):
+            PerceptionPipeline(masked(logits)).process_left(picture(0), 9, rig())
+
+
+def test_a_left_picture_that_is_no_picture_is_refused():
+    stub = masked(np.ones((HEIGHT, WIDTH), np.float32))
+    with pytest.raises(ImageError, match='left picture'):
+        PerceptionPipeline(stub).process_left(picture(0)[..., 0], 9, rig())
+    with pytest.raises(CalibrationError, match='96x32.*96x64'):
+        PerceptionPipeline(stub).process_left(picture(0)[:32], 9, LeftRig(rig().left))
