@@ -14,6 +14,7 @@ from msdesis_ros.cli.export import export
 from msdesis_ros.cli.infer import infer_app
 from msdesis_ros.cli.models import models_app
 from msdesis_ros.cli.replay import replay
+from msdesis_ros.cli.synth import synth
 from msdesis_ros.core.errors import MsdesisError, UsageError
 
 EXIT_FAILURE, EXIT_WRONG_USE = 1, 2
@@ -29,6 +30,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(export)
 app.command()(replay)
+app.command()(synth)
 app.add_typer(infer_app, name='infer')
 app.add_typer(models_app, name='models')
 app.add_typer(benchmark_app, name='benchmark')

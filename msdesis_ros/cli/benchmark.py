@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from msdesis_ros.cli.benchmark_models import BenchmarkModel, machine_description
+from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import MissingExtraError, UsageError
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.runtime.backend import Backend
@@ -69,12 +70,13 @@ def model(
         'sizes': {},
     }
     for text in sizes:
-        loaded, skipped = _load(chosen, wanted, _size(text))
+        size = parse_size(text)
+        loaded, skipped = _load(chosen, wanted, size)
         with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
             bar = progress.add_task(text, total=runs)
             timings = compare_backends(
                 loaded,
-                *check_pictures(seed=1, image_size=_size(text)),
+                *check_pictures(seed=1, image_size=size),
                 runs=runs,
                 warm_up_runs=warm_up,
                 progress=lambda done, p=progress, b=bar: p.update(b, completed=done),
@@ -87,13 +89,6 @@ def model(
         with atomic_write(json_file) as path:
             path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
         typer.echo(f'wrote {json_file}')
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.partition('x')
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f'--size is {text!r}; expected WIDTHxHEIGHT, e.g. 1280x1024')
-    return int(width), int(height)
 
 
 def _load(

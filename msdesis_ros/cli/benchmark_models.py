@@ -20,7 +20,7 @@ from msdesis_ros.data.images import atomic_write
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.factory import create_backend
-from msdesis_ros.runtime.torch_backend import TorchBackend, network_of_card
+from msdesis_ros.runtime.torch_backend import TorchBackend, network_of_card, normalisation_of
 
 if TYPE_CHECKING:
     from msdesis_ros.nets.msdesis.model import Msdesis
@@ -67,7 +67,9 @@ class BenchmarkModel:
         """Load the weights into a backend; raises as `create_backend`."""
         if self.card is not None:
             if backend == PLAIN:
-                return self._plain(network_of_card(load_card(self.card)))
+                card = load_card(self.card)
+                mean, std = normalisation_of(card)
+                return self._plain(network_of_card(card), mean=mean, std=std)
             return create_backend(self.card, backend=backend, threads=self.threads)
         path = self.checkpoint if self.checkpoint is not None else self._random_checkpoint()
         if backend == PLAIN:
@@ -86,13 +88,14 @@ class BenchmarkModel:
             export_folder=path.parent if self.seed is not None else None,
         )
 
-    def _plain(self, network: Msdesis) -> Backend:
+    def _plain(self, network: Msdesis, **normalisation: tuple[float, ...]) -> Backend:
         return TorchBackend(
             network,
             identity=ModelIdentity(name=PLAIN, sha256=None, backend='torch'),
             max_disparity_px=float(network.config.max_disparity),
             threads=self.threads,
             plain=True,
+            **normalisation,
         )
 
     def _random_checkpoint(self) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from msdesis_ros.cli import rig_options
+from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.core.prediction import require_equal_size
 from msdesis_ros.data.images import atomic_write, read_rgb
@@ -32,17 +32,13 @@ def demo(
     recording: Path | None = typer.Option(
         None, '--input', help='MCAP file or rosbag2 folder with pictures, instead of the above.'
     ),
-    calibration: str | None = typer.Option(
-        None, '--calibration', help=rig_options.CALIBRATION_HELP
-    ),
-    focal_px: float | None = typer.Option(None, '--focal-px', help=rig_options.FOCAL_HELP),
-    baseline_mm: float | None = typer.Option(
-        None, '--baseline-mm', help=rig_options.BASELINE_HELP
-    ),
-    rectified: bool = typer.Option(False, '--rectified', help=rig_options.RECTIFIED_HELP),
-    unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
+    calibration: rig_options.CalibrationOption = None,
+    focal_px: rig_options.FocalOption = None,
+    baseline_mm: rig_options.BaselineOption = None,
+    rectified: rig_options.RectifiedOption = False,
+    unit: rig_options.UnitOption = None,
     model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
-    backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
+    backend: model_options.BackendOption = None,
     frames: int | None = typer.Option(
         None, '--frames', min=1, help='Pairs to send; default 60, or all of the recording.'
     ),

@@ -123,6 +123,7 @@ class _Recording:
 
 
 def _stamp_ns(message: Any) -> int:
+    # As `ros.messages.stamp_ns`, whose module needs ROS messages; a report does not.
     stamp = message.header.stamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from msdesis_ros.cli import model_options
+from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import UsageError
+from msdesis_ros.export.card import card_of_export, write_card
 from msdesis_ros.export.onnx_export import PRECISIONS, ExportReport, Origin, export_sizes
 from msdesis_ros.export.parity import ParityRow
 from msdesis_ros.nets.checkpoints import load_checkpoint, parse_checkpoint
-from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE, SCARED_MEAN, SCARED_STD
+from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE
 from msdesis_ros.runtime.cards import load_card
+from msdesis_ros.runtime.model_card import ModelCard
+from msdesis_ros.runtime.torch_backend import normalisation_of
 
 if TYPE_CHECKING:
     from msdesis_ros.nets.msdesis.model import Msdesis
@@ -26,7 +30,9 @@ MODES = ', '.join(HEADS_OF_MODE)
 
 
 def export(
-    out: Path = typer.Option(..., '--out', help='ONNX file to write; a .json goes beside it.'),
+    out: Path = typer.Option(
+        ..., '--out', help='ONNX file to write; a .json and a card (.toml) go beside it.'
+    ),
     model: str | None = typer.Option(None, '--model', help='Model card with weights.'),
     checkpoint: Path | None = typer.Option(
         None, '--checkpoint', help='Weights: a .pt state_dict or a .safetensors file.'
@@ -44,12 +50,15 @@ def export(
     mode: str | None = typer.Option(
         None, '--mode', help=f'{MODES}; default: that of the card, or multitask.'
     ),
-    models_dir: Path | None = typer.Option(None, '--models-dir', help='Folder of the cards.'),
+    models_dir: model_options.ModelsDirOption = None,
     engine: bool = typer.Option(
         False, '--engine', help="Also compile a TensorRT engine for this machine's GPU."
     ),
 ) -> None:
     """Export weights to ONNX, after the graph has answered like the network.
+
+    Beside it goes a model card with samples of the network's answers, which an engine must give
+    before it is used. A card that is there is kept: the new one is then called NAME.toml.new.
 
     Example: msdesis export --checkpoint light.pt --encoder light --out light.onnx --size 640x512
     """
@@ -61,52 +70,56 @@ def export(
             raise UsageError(
                 'a model card says its encoder and disparities itself; leave them out'
             )
-        network, origin = _from_card(model, mode, models_dir)
+        source = load_card(model, models_dir)
+        for each in sizes:
+            source.input.require(each, model=source.name)
+        network, origin = _from_card(source, mode)
     elif checkpoint is not None and model is None:
         loaded = load_checkpoint(
             checkpoint, encoder=encoder, max_disparity=max_disparity, mode=mode or 'multitask'
         )
-        network = loaded.network
+        source, network = None, loaded.network
         origin = Origin(checkpoint.name, loaded.sha256, loaded.metadata.get('commit'))
     else:
         raise UsageError('give either --model NAME or --checkpoint FILE')
     with Console(stderr=True).status('exporting') as status:
+
+        def progress(step: str) -> None:
+            status.update(f'exporting: {step}')
+
         reports = export_sizes(
             network,
             out,
             image_sizes=sizes,
             origin=origin,
             precision=precision,
-            progress=lambda step: status.update(f'exporting: {step}'),
+            progress=progress,
+        )
+        card = card_of_export(
+            network, reports, name=out.stem, origin=origin, source=source, progress=progress
         )
     for report in reports:
         _show(report)
         if engine:
             _compile(report)
+    _tell_card(write_card(card))
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """'1280x1024' -> (1280, 1024); UsageError for anything else."""
-    found = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
-    if not found:
-        raise UsageError(f'size is {text!r}; expected width x height, such as 1280x1024')
-    return int(found.group(1)), int(found.group(2))
+def _tell_card(path: Path) -> None:
+    if path.suffix == '.toml':
+        typer.echo(f"card: {path}; complete what it says is 'not stated'")
+    else:
+        typer.echo(f'card: {path}; {path.stem} was kept: compare them, then rename the new one')
 
 
-def _from_card(name: str, mode: str | None, models_dir: Path | None) -> tuple[Msdesis, Origin]:
+def _from_card(card: ModelCard, mode: str | None) -> tuple[Msdesis, Origin]:
     """The network of a card, with the heads it promises unless `mode` says otherwise."""
-    card = load_card(name, models_dir)
     file = card.weights_file()
     default = next((m for m, heads in HEADS_OF_MODE.items() if heads == card.heads), 'multitask')
     loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode or default)
-    origin = Origin(
-        card.name,
-        file.sha256,
-        card.training.commit if card.training else None,
-        mean=card.input.mean or SCARED_MEAN,
-        std=card.input.std or SCARED_STD,
-    )
-    return loaded.network, origin
+    mean, std = normalisation_of(card)
+    commit = card.training.commit if card.training else None
+    return loaded.network, Origin(card.name, file.sha256, commit, mean=mean, std=std)
 
 
 def _show(report: ExportReport) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from msdesis_ros.cli import rig_options
+from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.core.alignment import VerticalOffset
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair, require_equal_size
@@ -54,15 +54,11 @@ def pair(
     left: Path = typer.Argument(..., help='Left picture.'),
     right: Path = typer.Argument(..., help='Right picture.'),
     out: Path = typer.Option(..., '--out', help='Folder for the results.'),
-    calibration: str | None = typer.Option(
-        None, '--calibration', help=rig_options.CALIBRATION_HELP
-    ),
-    focal_px: float | None = typer.Option(None, '--focal-px', help=rig_options.FOCAL_HELP),
-    baseline_mm: float | None = typer.Option(
-        None, '--baseline-mm', help=rig_options.BASELINE_HELP
-    ),
-    rectified: bool = typer.Option(False, '--rectified', help=rig_options.RECTIFIED_HELP),
-    unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
+    calibration: rig_options.CalibrationOption = None,
+    focal_px: rig_options.FocalOption = None,
+    baseline_mm: rig_options.BaselineOption = None,
+    rectified: rig_options.RectifiedOption = False,
+    unit: rig_options.UnitOption = None,
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
@@ -81,7 +77,8 @@ def pair(
     mode: str | None = typer.Option(
         None, '--mode', help='Of the checkpoint: multitask, disparity or segmentation.'
     ),
-    backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
+    backend: model_options.BackendOption = None,
+    models_dir: model_options.ModelsDirOption = None,
     threads: int | None = typer.Option(None, '--threads', help='CPU threads of the backend.'),
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
 ) -> None:
@@ -109,6 +106,7 @@ def pair(
         max_disparity=max_disparity,
         mode=mode,
         backend=backend,
+        models_dir=models_dir,
         threads=threads,
     )
     pipeline = PerceptionPipeline(chosen, alpha=alpha)
@@ -133,6 +131,7 @@ def _open_backend(
     max_disparity: int | None,
     mode: str | None,
     backend: str | None,
+    models_dir: Path | None,
     threads: int | None,
 ) -> Backend:
     if checkpoint is None:
@@ -140,7 +139,9 @@ def _open_backend(
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f'{option} describes a checkpoint; give --checkpoint FILE too')
-        return create_backend(model or DEFAULT_MODEL, backend=backend, threads=threads)
+        return create_backend(
+            model or DEFAULT_MODEL, backend=backend, threads=threads, models_dir=models_dir
+        )
     if model is not None:
         raise UsageError('give either --model or --checkpoint, not both')
     rig_options.require_files(checkpoint)

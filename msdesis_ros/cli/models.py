@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from msdesis_ros.cli import model_options
 from msdesis_ros.cli.findings import one_line
 from msdesis_ros.core.errors import ModelError
 from msdesis_ros.core.resources import resource
@@ -21,7 +23,7 @@ models_app = typer.Typer(
 
 
 @models_app.command('list')
-def list_models() -> None:
+def list_models(models_dir: model_options.ModelsDirOption = None) -> None:
     """Name every model with its heads, disparities, backends and licence.
 
     Example: msdesis models list
@@ -36,33 +38,37 @@ def list_models() -> None:
             card.licence,
             card.summary,
         )
-        for card in list_cards()
+        for card in list_cards(models_dir)
     ]
     _show(titles, rows)
 
 
 @models_app.command('show')
-def show(name: str = typer.Argument(..., help='Name of a card (msdesis models list).')) -> None:
+def show(
+    name: str = typer.Argument(..., help='Name of a card (msdesis models list).'),
+    models_dir: model_options.ModelsDirOption = None,
+) -> None:
     """Show one model card in full.
 
     Example: msdesis models show opencv_sgbm
     """
-    _show((), list(_lines(load_card(name))))
+    _show((), list(_lines(load_card(name, models_dir))))
 
 
 @models_app.command('verify')
 def verify(
     name: str | None = typer.Argument(None, help='Name of a card; all of them where left out.'),
+    models_dir: model_options.ModelsDirOption = None,
 ) -> None:
     """Hash the files again and compare them with the cards; exit code 1 where one differs.
 
     Example: msdesis models verify
     """
-    names = [name] if name is not None else _card_names()
+    names = [name] if name is not None else _card_names(models_dir)
     findings = []
     for each in names:
         try:
-            card = load_card(each)
+            card = load_card(each, models_dir)
             problems = verify_card(card)
         except ModelError as error:  # one card that cannot be read must not hide the others
             problems = [one_line(error)]
@@ -77,10 +83,12 @@ def verify(
         raise typer.Exit(1)
 
 
-def _card_names() -> list[str]:
-    names = sorted(path.stem for path in resource('models').glob('*.toml'))
+def _card_names(models_dir: Path | None) -> list[str]:
+    folder = resource('models') if models_dir is None else models_dir
+    names = sorted(path.stem for path in folder.glob('*.toml'))
     if not names:
-        raise ModelError(f'{resource("models")} holds no model card; install the package again')
+        todo = 'install the package again' if models_dir is None else 'give another folder'
+        raise ModelError(f'{folder} holds no model card; {todo}')
     return names
 
 
@@ -97,7 +105,8 @@ def _lines(card: ModelCard) -> Iterator[tuple[str, str]]:
     for output in card.outputs:
         yield 'output', f'{output.name} ({output.shape}, {output.unit}): {output.meaning}'
     for file in card.files:
-        yield 'file', f'{file.path} ({file.format}), SHA-256 {file.sha256}'
+        size = '' if file.image_size is None else f', {file.image_size[0]}x{file.image_size[1]}'
+        yield 'file', f'{file.path} ({file.format}{size}), SHA-256 {file.sha256}'
     if card.training is not None:
         training = card.training
         yield 'training data', training.data

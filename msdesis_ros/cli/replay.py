@@ -26,7 +26,7 @@ def replay(
         '--calibration',
         help=f'Instead of the recorded camera_infos: {rig_options.CALIBRATION_HELP}',
     ),
-    unit: str | None = typer.Option(None, '--unit', help=rig_options.UNIT_HELP),
+    unit: rig_options.UnitOption = None,
     left_topic: str = typer.Option('', '--left-topic', help='Default: found by its name.'),
     right_topic: str = typer.Option('', '--right-topic', help='Default: found by its name.'),
     topics: str = typer.Option('', '--topics', help='Results to write, a,b,c; default all.'),

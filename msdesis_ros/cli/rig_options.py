@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.rig import StereoRig
@@ -11,10 +14,28 @@ from msdesis_ros.data.calibration_files import read_calibration
 CALIBRATION_HELP = (
     'OpenCV JSON/YAML (K1 D1 K2 D2 R T ...), or two ROS camera_info files: LEFT.yaml,RIGHT.yaml.'
 )
-FOCAL_HELP = 'Focal length of rectified pictures, px; goes with --baseline-mm and --rectified.'
-BASELINE_HELP = 'Baseline of rectified pictures, mm.'
-RECTIFIED_HELP = 'The pictures are rectified already.'
-UNIT_HELP = 'Unit of T in the calibration: mm or m (default: mm in OpenCV files, m in ROS files).'
+CalibrationOption = Annotated[str | None, typer.Option('--calibration', help=CALIBRATION_HELP)]
+FocalOption = Annotated[
+    float | None,
+    typer.Option(
+        '--focal-px',
+        help='Focal length of rectified pictures, px; goes with --baseline-mm and --rectified.',
+    ),
+]
+BaselineOption = Annotated[
+    float | None, typer.Option('--baseline-mm', help='Baseline of rectified pictures, mm.')
+]
+RectifiedOption = Annotated[
+    bool, typer.Option('--rectified', help='The pictures are rectified already.')
+]
+UnitOption = Annotated[
+    str | None,
+    typer.Option(
+        '--unit',
+        help='Unit of T in the calibration: mm or m (default: mm in OpenCV files, m in ROS '
+        'files).',
+    ),
+]
 
 
 def rig_from_options(

@@ -12,11 +12,13 @@ from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.runtime.network_backend import NetworkBackend
 from msdesis_ros.runtime.onnx_backend import PROVIDERS, OnnxRuntimeBackend
 from msdesis_ros.runtime.openvino_backend import PRECISION_HINTS, OpenVinoBackend
 from msdesis_ros.runtime.self_check import check_against_card
 from msdesis_ros.runtime.sgbm import OpenCvSgbm
+from msdesis_ros.runtime.sized_backend import SizedBackend
 from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
 from msdesis_ros.runtime.torch_backend import DEVICES, TorchBackend
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from msdesis_ros.nets.msdesis.model import Msdesis
 
 CardBuilder = Callable[[ModelCard, str, 'int | None'], Backend]
+GraphKind = type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend]
 
 
 def create_backend(
@@ -38,6 +41,8 @@ def create_backend(
     `threads` bounds the CPU threads of a run (with `opencv` and `torch` it is a setting for the
     whole process); None leaves the choice to the backend. `models_dir`: the folder of the cards,
     None = those that ship. A model whose card keeps samples is run once and compared with them.
+    Of a card with several ONNX files, one for each picture size, each is opened (and compared)
+    when pictures of its size come; only then its errors show, as BackendError.
     Raises ModelError for an unknown model or a file that is not the card's, UsageError for an
     unknown backend, one that cannot run this model, or a wrong number of threads,
     MissingExtraError where the package of the backend is not installed, BackendError where the
@@ -52,14 +57,7 @@ def create_backend(
         raise UsageError(
             f'the backend {name} cannot run {card.name}; it runs with: {", ".join(card.backends)}'
         )
-    created = BUILDERS[name](card, name, threads)
-    if isinstance(created, NetworkBackend):
-        try:
-            check_against_card(created, card)
-        except MsdesisError:
-            created.close()
-            raise
-    return created
+    return BUILDERS[name](card, name, threads)
 
 
 def create_from_checkpoint(
@@ -114,6 +112,25 @@ def open_graph(
     )
 
 
+def open_card_file(
+    card: ModelCard, file: ModelFile, *, backend: str, threads: int | None = None
+) -> NetworkBackend:
+    """Load one of a card's ONNX files into `backend` and compare it with the card.
+
+    Raises ModelError for a file that is not the card's, and otherwise as `create_backend`.
+    """
+    created = GRAPH_BACKENDS[backend](
+        card.file_bytes(file),
+        identity=ModelIdentity(name=card.name, sha256=file.sha256, backend=backend),
+        min_disparity_px=card.min_disparity_px,
+        max_disparity_px=card.max_disparity_px,
+        sizes=card.input,
+        threads=threads,
+        precision=file.precision,
+    )
+    return _checked(created, card, file)
+
+
 def _require_names(backend: str | None, threads: int | None) -> None:
     if threads is not None and threads < 1:
         raise UsageError(f'threads is {threads}; expected 1 or more, or nothing for the default')
@@ -128,23 +145,42 @@ def _opencv(card: ModelCard, name: str, threads: int | None) -> Backend:
     )
 
 
-def _network(
-    kind: type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend | TorchBackend],
-    card: ModelCard,
-    name: str,
-    threads: int | None,
-) -> Backend:
-    return kind.from_card(card, backend=name, threads=threads)
+def _torch(card: ModelCard, name: str, threads: int | None) -> Backend:
+    return _checked(TorchBackend.from_card(card, backend=name, threads=threads), card)
+
+
+def _graph(kind: GraphKind, card: ModelCard, name: str, threads: int | None) -> Backend:
+    """The one ONNX file of a card now, or several when their sizes are met."""
+    open_file = partial(open_card_file, card, backend=name, threads=threads)
+    files = card.onnx_files(*kind.precisions(name))
+    if len(files) == 1:
+        return open_file(files[0])
+    kind.require_usable(name)
+    return SizedBackend(card, files, backend=name, open_file=open_file)
+
+
+def _checked(
+    created: NetworkBackend, card: ModelCard, file: ModelFile | None = None
+) -> NetworkBackend:
+    """A backend that is what its card says of it; closed again where it is not."""
+    try:
+        if file is not None:
+            created.require_promises(card, file)
+        check_against_card(created, card)
+    except MsdesisError:
+        created.close()
+        raise
+    return created
 
 
 # Backends that run the bytes of an ONNX file, by name.
-GRAPH_BACKENDS: dict[str, type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend]] = {
+GRAPH_BACKENDS: dict[str, GraphKind] = {
     **dict.fromkeys(PROVIDERS, OnnxRuntimeBackend),
     **dict.fromkeys(PRECISION_HINTS, OpenVinoBackend),
     'tensorrt': TensorRtBackend,
 }
 BUILDERS: dict[str, CardBuilder] = {
     'opencv': _opencv,
-    **{name: partial(_network, kind) for name, kind in GRAPH_BACKENDS.items()},
-    **dict.fromkeys(DEVICES, partial(_network, TorchBackend)),
+    **{name: partial(_graph, kind) for name, kind in GRAPH_BACKENDS.items()},
+    **dict.fromkeys(DEVICES, _torch),
 }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from msdesis_ros.core.errors import BackendError, ModelError, shown
 from msdesis_ros.runtime.backend import HEADS
 from msdesis_ros.runtime.check_samples import SelfCheck
+from msdesis_ros.runtime.model_file import ModelFile
 
 SGBM_FAMILY = 'opencv_sgbm'
-FILE_FORMATS = ('onnx', 'safetensors', 'torch')
-FILE_PRECISIONS = ('fp32', 'fp16', 'int8')
 # Families of which `nets` has the network, so that PyTorch can run their weights.
 TORCH_FAMILIES = ('msdesis',)
 
@@ -24,7 +23,8 @@ class InputRule:
 
     Width and height are multiples of `multiple_of` and at least `smallest` (width, height); where
     `sizes` is not empty only those (width, height) are taken. `mean` and `std` (RGB, of values
-    from 0 to 1) document the normalisation inside the model; nobody applies them outside.
+    from 0 to 1): how weights were trained; None = as the authors of MSDESIS. The torch backends
+    and the export put them into the network; an ONNX file has them inside already.
     """
 
     multiple_of: int = 1
@@ -39,6 +39,10 @@ class InputRule:
         for name, values in (('mean', self.mean), ('std', self.std)):
             if values is not None and len(values) != 3:
                 raise ModelError(f'{name} has {len(values)} numbers; expected 3, for R, G, B')
+        if (self.mean is None) != (self.std is None):
+            raise ModelError('mean and std go together; give both or none')
+        if self.std is not None and min(self.std) <= 0:
+            raise ModelError(f'std is {self.std}; expected numbers above 0')
 
     @property
     def accepted(self) -> str:
@@ -71,39 +75,6 @@ class OutputPlane:
     shape: str
     unit: str
     meaning: str
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file of a model: `path` below the folder of the cards, its format, its SHA-256 (hex).
-
-    `format`: `onnx`, `safetensors` (weights), or `torch` (a pickled state_dict, as other authors
-    give them away). `size_bytes`: None where the card does not say. `precision`: what its numbers
-    are, one of FILE_PRECISIONS.
-    """
-
-    path: str
-    format: str
-    sha256: str
-    size_bytes: int | None = None
-    precision: str = 'fp32'
-
-    def __post_init__(self) -> None:
-        parts = PurePosixPath(self.path)
-        if parts.is_absolute() or '..' in parts.parts or not parts.name:
-            raise ModelError(f'path {shown(self.path)} must lie below the folder of the cards')
-        if self.format not in FILE_FORMATS:
-            known = ', '.join(FILE_FORMATS)
-            raise ModelError(f'format {shown(self.format)} is unknown; known: {known}')
-        if not re.fullmatch('[0-9a-f]{64}', self.sha256):
-            raise ModelError(
-                f'sha256 {shown(self.sha256, limit=80)} is not 64 lower-case hexadecimal digits'
-            )
-        if self.size_bytes is not None and self.size_bytes < 1:
-            raise ModelError(f'size_bytes is {self.size_bytes}; expected 1 or more')
-        if self.precision not in FILE_PRECISIONS:
-            known = ', '.join(FILE_PRECISIONS)
-            raise ModelError(f'precision {shown(self.precision)} is unknown; known: {known}')
 
 
 @dataclass(frozen=True)
@@ -168,6 +139,14 @@ class ModelCard:
                 f'family {shown(self.family)} has weights, so the card needs [[files]] and '
                 f'[training]; only {SGBM_FAMILY!r} has none'
             )
+        alike = Counter((f.precision, f.image_size) for f in self.files if f.format == 'onnx')
+        for (precision, size), count in alike.items():
+            if count > 1:
+                made_for = 'any size' if size is None else f'{size[0]}x{size[1]}'
+                raise ModelError(
+                    f'{count} ONNX files are {precision} for {made_for}, and nobody can choose; '
+                    'give each its own image_size'
+                )
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -182,16 +161,24 @@ class ModelCard:
             names += ('torch', 'torch_cuda')
         return names
 
-    def onnx_file(self, *precisions: str) -> ModelFile:
-        """The ONNX file of the first of these precisions that there is; ModelError without one."""
+    def onnx_files(self, *precisions: str) -> tuple[ModelFile, ...]:
+        """The ONNX files to use, the one to prefer first; ModelError without any.
+
+        Earlier precisions come first, and before a file for any size those for one. A file is left
+        out where an earlier one takes all of its pictures.
+        """
+        chosen: list[ModelFile] = []
         for precision in precisions:
-            for file in self.files:
-                if file.format == 'onnx' and file.precision == precision:
-                    return file
-        raise ModelError(
-            f'the card of {self.name} lists no ONNX file of {" or ".join(precisions)}; '
-            'export one first'
-        )
+            alike = [f for f in self.files if (f.format, f.precision) == ('onnx', precision)]
+            for file in sorted(alike, key=lambda file: file.image_size is None):
+                if not any(f.image_size in (None, file.image_size) for f in chosen):
+                    chosen.append(file)
+        if not chosen:
+            raise ModelError(
+                f'the card of {self.name} lists no ONNX file of {" or ".join(precisions)}; '
+                'export one first'
+            )
+        return tuple(chosen)
 
     def weights_file(self) -> ModelFile:
         """The weights, `safetensors` before `torch`; ModelError where the card lists none."""

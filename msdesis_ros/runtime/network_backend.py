@@ -9,6 +9,7 @@ from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import RawOutput, contiguous_pair
 from msdesis_ros.runtime.graph_contract import GraphInterface, raw_output
 from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.model_file import ModelFile
 
 
 class NetworkBackend:
@@ -76,19 +77,25 @@ class NetworkBackend:
             given is not None and given != size
             for given, size in zip(made_for, image_size, strict=True)
         ):
-            wanted = 'x'.join('any' if side is None else str(side) for side in made_for)
             raise BackendError(
                 f'{self.identity.name} cannot take {image_size[0]}x{image_size[1]} pictures; '
-                f'its graph is made for {wanted}'
+                f'its graph is made for {_sides(made_for)}'
             )
         self._sizes.require(image_size, model=self.identity.name)
 
-    def require_heads_of(self, card: ModelCard, file: str) -> None:
-        """Raise ModelError unless the heads are those that the card promises."""
+    def require_promises(self, card: ModelCard, file: ModelFile) -> None:
+        """Raise ModelError unless heads and size are those that the card says of its file."""
         if self.heads != card.heads:
             raise ModelError(
                 f'the card of {card.name} promises the heads {sorted(card.heads)}, but '
-                f'{file} has {sorted(self.heads)}; correct the card or export again'
+                f'{file.path} has {sorted(self.heads)}; correct the card or export again'
+            )
+        found = (self.interface.width, self.interface.height)
+        if file.image_size not in (None, found):
+            raise ModelError(
+                f'the card of {card.name} says that {file.path} is made for '
+                f'{_sides(file.image_size)}, but it is made for {_sides(found)}; correct the card '
+                'or export again'
             )
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -98,6 +105,11 @@ class NetworkBackend:
     def _release(self) -> None:
         """Let go of what the program holds; called once."""
         raise NotImplementedError
+
+
+def _sides(size: tuple[int | None, ...] | None) -> str:
+    """'1280x1024', with 'any' for a side that is not fixed."""
+    return 'x'.join('any' if side is None else str(side) for side in size or (None, None))
 
 
 def first_line(error: BaseException) -> str:

@@ -12,11 +12,15 @@ import numpy as np
 from msdesis_ros.core.errors import BackendError, MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.graph_contract import GraphNode, read_interface
-from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.model_card import InputRule
 from msdesis_ros.runtime.network_backend import NetworkBackend, first_line
 
 # The names of the backend and what ONNX Runtime calls what it runs on.
 PROVIDERS = {'onnxruntime': 'CPUExecutionProvider', 'onnxruntime_cuda': 'CUDAExecutionProvider'}
+CUDA_HELP = (
+    'install the GPU package with the CUDA version it names (pip uninstall onnxruntime; '
+    'pip install onnxruntime-gpu), or use the backend onnxruntime'
+)
 # What fails is raised; nothing is printed beside it.
 FATAL_ONLY = 4
 
@@ -57,24 +61,15 @@ class OnnxRuntimeBackend(NetworkBackend):
         )
         self._session: Any = session
 
-    @classmethod
-    def from_card(
-        cls, card: ModelCard, *, backend: str = 'onnxruntime', threads: int | None = None
-    ) -> OnnxRuntimeBackend:
-        """Load the ONNX file of a card; ModelError where hash or heads are not the card's."""
-        half_first = ('fp16', 'fp32') if backend == 'onnxruntime_cuda' else ('fp32', 'fp16')
-        file = card.onnx_file(*half_first)
-        created = cls(
-            card.file_bytes(file),
-            identity=ModelIdentity(name=card.name, sha256=file.sha256, backend=backend),
-            min_disparity_px=card.min_disparity_px,
-            max_disparity_px=card.max_disparity_px,
-            sizes=card.input,
-            threads=threads,
-            precision=file.precision,
-        )
-        created.require_heads_of(card, file.path)
-        return created
+    @staticmethod
+    def precisions(backend: str) -> tuple[str, ...]:
+        """Which files of a card the backend takes, the best ones first."""
+        return ('fp16', 'fp32') if backend == 'onnxruntime_cuda' else ('fp32', 'fp16')
+
+    @staticmethod
+    def require_usable(backend: str) -> None:
+        """Raise MissingExtraError where ONNX Runtime or its CUDA part is not installed."""
+        _import_onnxruntime(backend, needed_by=f'the backend {backend}')
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         # New memory at each run: ONNX Runtime allocates outputs that were not bound.
@@ -86,21 +81,23 @@ class OnnxRuntimeBackend(NetworkBackend):
         self._session = None
 
 
-def _open_session(model: bytes, identity: ModelIdentity, threads: int | None) -> Any:
+def _import_onnxruntime(backend: str, *, needed_by: str) -> Any:
+    """The package; MissingExtraError where it, or what the backend runs on, is not installed."""
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingExtraError(
-            f'{identity.name} needs ONNX Runtime, which cannot be imported ({error}); '
+            f'{needed_by} needs ONNX Runtime, which cannot be imported ({error}); '
             "install it with: pip install 'onnxruntime>=1.16'"
         ) from error
+    if PROVIDERS[backend] not in onnxruntime.get_available_providers():
+        raise MissingExtraError(f'this ONNX Runtime has no {PROVIDERS[backend]}; {CUDA_HELP}')
+    return onnxruntime
+
+
+def _open_session(model: bytes, identity: ModelIdentity, threads: int | None) -> Any:
+    onnxruntime = _import_onnxruntime(identity.backend, needed_by=identity.name)
     provider = PROVIDERS[identity.backend]
-    cuda_help = (
-        'install the GPU package with the CUDA version it names (pip uninstall onnxruntime; '
-        'pip install onnxruntime-gpu), or use the backend onnxruntime'
-    )
-    if provider not in onnxruntime.get_available_providers():
-        raise MissingExtraError(f'this ONNX Runtime has no {provider}; {cuda_help}')
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads or 0
@@ -118,7 +115,7 @@ def _open_session(model: bytes, identity: ModelIdentity, threads: int | None) ->
             f'{onnxruntime.__version__} can load: {first_line(error)}'
         ) from error
     if provider not in session.get_providers():
-        raise BackendError(f'ONNX Runtime fell back from {provider} to the CPU; {cuda_help}')
+        raise BackendError(f'ONNX Runtime fell back from {provider} to the CPU; {CUDA_HELP}')
     return session
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from msdesis_ros.core.errors import MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.graph_contract import GraphNode, read_interface
-from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.model_card import InputRule
 from msdesis_ros.runtime.network_backend import NetworkBackend, first_line
 
 # The names of the backend, and what it computes in. Left alone, OpenVINO takes bfloat16 wherever
@@ -44,7 +44,7 @@ class OpenVinoBackend(NetworkBackend):
         precision: str = 'fp32',
     ) -> None:
         computes_in, hint = PRECISION_HINTS[identity.backend]
-        self._core: Any = _open_core(identity, hint)
+        self._core: Any = _open_core(identity.backend, needed_by=identity.name)
         self._model: Any = self._read(model, identity.name)
         super().__init__(
             identity=identity,
@@ -64,22 +64,15 @@ class OpenVinoBackend(NetworkBackend):
             self._settings['INFERENCE_NUM_THREADS'] = threads
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
-    @classmethod
-    def from_card(
-        cls, card: ModelCard, *, backend: str = 'openvino', threads: int | None = None
-    ) -> OpenVinoBackend:
-        """Load the ONNX file of a card; ModelError where hash or heads are not the card's."""
-        file = card.onnx_file('fp32')
-        created = cls(
-            card.file_bytes(file),
-            identity=ModelIdentity(name=card.name, sha256=file.sha256, backend=backend),
-            min_disparity_px=card.min_disparity_px,
-            max_disparity_px=card.max_disparity_px,
-            sizes=card.input,
-            threads=threads,
-        )
-        created.require_heads_of(card, file.path)
-        return created
+    @staticmethod
+    def precisions(backend: str) -> tuple[str, ...]:
+        """Which files of a card the backend takes, the best ones first."""
+        return ('fp32',)
+
+    @staticmethod
+    def require_usable(backend: str) -> None:
+        """Raise MissingExtraError where OpenVINO, or the bfloat16 asked for, is missing."""
+        _open_core(backend, needed_by='a model')
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         request = self._request(pictures['left'].shape)
@@ -116,16 +109,18 @@ class OpenVinoBackend(NetworkBackend):
         self._model = self._core = None
 
 
-def _open_core(identity: ModelIdentity, hint: str) -> Any:
+def _open_core(backend: str, *, needed_by: str) -> Any:
     try:
         import openvino
     except ImportError as error:
         raise MissingExtraError(
-            f'{identity.name} with the backend {identity.backend} needs OpenVINO, which cannot be '
+            f'{needed_by} with the backend {backend} needs OpenVINO, which cannot be '
             f"imported ({error}); install it with: pip install 'msdesis_ros[openvino]'"
         ) from error
     core = openvino.Core()
-    if hint == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+    if PRECISION_HINTS[backend][1] == 'bf16' and 'BF16' not in core.get_property(
+        'CPU', 'OPTIMIZATION_CAPABILITIES'
+    ):
         raise MissingExtraError('this processor has no bfloat16; use the backend openvino')
     return core
 

@@ -122,20 +122,6 @@ def check_against_card(backend: NetworkBackend, card: ModelCard) -> None:
         )
 
 
-def self_check_toml(check: SelfCheck) -> str:
-    """The [[self_check]] table of a model card."""
-    width, height = check.image_size
-    lines = ['[[self_check]]', f'seed = {check.seed}', f'image_size = [{width}, {height}]']
-    for name in ('columns', 'rows', *PLANES):
-        values = getattr(check, name)
-        if values:
-            lines.append(f'{name} = [{", ".join(repr(value) for value in values)}]')
-    for tolerance in check.tolerances:
-        lines += ['[[self_check.tolerances]]', f"precision = '{tolerance.precision}'"]
-        lines += [f'{name} = {getattr(tolerance, name)!r}' for name in PLANES]
-    return '\n'.join(lines) + '\n'
-
-
 def _planes(output: RawOutput) -> Mapping[str, np.ndarray]:
     planes = {name: getattr(output, name) for name in PLANES}
     return {name: plane for name, plane in planes.items() if plane is not None}

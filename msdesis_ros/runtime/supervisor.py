@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from msdesis_ros.core.errors import BackendError, MsdesisError
+from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend, RawOutput
 
 # After so many good frames in a row an earlier restart is forgiven and another one allowed.
@@ -32,11 +33,15 @@ class SupervisedBackend:
         self.restarts = 0
         self.dead = False
         self.last_error = ''
-        self.identity = self._backend.identity
         self.heads = self._backend.heads
         self.min_disparity_px = self._backend.min_disparity_px
         self.max_disparity_px = self._backend.max_disparity_px
         self.disparity_step_px = self._backend.disparity_step_px
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Of the file in use, which follows the size of the pictures where a model has several."""
+        return self._backend.identity
 
     def warm_up(self, image_size: tuple[int, int]) -> None:
         self._image_size = image_size

@@ -17,7 +17,7 @@ from msdesis_ros.core.errors import BackendError, MissingExtraError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.nets.torch_extra import require_torch
 from msdesis_ros.runtime.engine_cache import EngineCache, EngineFingerprint
-from msdesis_ros.runtime.model_card import InputRule, ModelCard
+from msdesis_ros.runtime.model_card import InputRule
 from msdesis_ros.runtime.network_backend import NetworkBackend
 from msdesis_ros.runtime.tensorrt_builder import (
     build_plan,
@@ -76,28 +76,15 @@ class TensorRtBackend(NetworkBackend):
         )
         self._runner: Any = _EngineRunner(engine, nodes)
 
-    @classmethod
-    def from_card(
-        cls,
-        card: ModelCard,
-        *,
-        backend: str = 'tensorrt',
-        threads: int | None = None,
-        build_engine: bool = False,
-    ) -> TensorRtBackend:
-        """Load the ONNX file of a card; ModelError where hash or heads are not the card's."""
-        file = card.onnx_file('fp16', 'fp32')
-        created = cls(
-            card.file_bytes(file),
-            identity=ModelIdentity(name=card.name, sha256=file.sha256, backend=backend),
-            min_disparity_px=card.min_disparity_px,
-            max_disparity_px=card.max_disparity_px,
-            sizes=card.input,
-            precision=file.precision,
-            build_engine=build_engine,
-        )
-        created.require_heads_of(card, file.path)
-        return created
+    @staticmethod
+    def precisions(backend: str) -> tuple[str, ...]:
+        """Which files of a card the backend takes, the best ones first."""
+        return ('fp16', 'fp32')
+
+    @staticmethod
+    def require_usable(backend: str) -> None:
+        """Raise MissingExtraError where TensorRT, PyTorch or a GPU is missing."""
+        machine_fingerprint(import_tensorrt(), b'', 'fp32')
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._runner({name: pictures[name] for name in self.interface.inputs})

@@ -14,6 +14,7 @@ import numpy as np
 
 from msdesis_ros.core.errors import BackendError, MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.nets.torch_extra import require_torch
 from msdesis_ros.runtime.graph_contract import GraphInterface
 from msdesis_ros.runtime.model_card import InputRule, ModelCard
@@ -36,7 +37,8 @@ class TorchBackend(NetworkBackend):
     `network`: in eval mode on the CPU, with the weights of which `identity.sha256` is the hash;
     it is copied and left alone. `threads`: PyTorch's setting for the whole process, None leaves
     it. `plain`: run the network as it was trained, with none of what makes it faster; the measure
-    of comparisons. Raises MissingExtraError where PyTorch or a GPU that it can use is missing.
+    of comparisons. `mean`, `std`: as in PictureNetwork. Raises MissingExtraError where PyTorch or
+    a GPU that it can use is missing.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class TorchBackend(NetworkBackend):
         sizes: InputRule | None = None,
         threads: int | None = None,
         plain: bool = False,
+        mean: tuple[float, ...] = SCARED_MEAN,
+        std: tuple[float, ...] = SCARED_STD,
     ) -> None:
         require_device(identity.backend)
         import torch
@@ -61,7 +65,8 @@ class TorchBackend(NetworkBackend):
         if threads is not None:
             torch.set_num_threads(threads)
         network = copy.deepcopy(network) if plain else simplified(network)
-        module = PictureNetwork(with_half_features(network) if on_gpu else network).eval()
+        network = with_half_features(network) if on_gpu else network
+        module = PictureNetwork(network, mean=mean, std=std).eval()
         super().__init__(
             identity=identity,
             interface=GraphInterface(module.input_names, module.output_names, None, None),
@@ -83,6 +88,7 @@ class TorchBackend(NetworkBackend):
         cls, card: ModelCard, *, backend: str = 'torch', threads: int | None = None
     ) -> TorchBackend:
         """Load the weights of a card; ModelError where hash or heads are not the card's."""
+        mean, std = normalisation_of(card)
         return cls(
             network_of_card(card),
             identity=ModelIdentity(
@@ -92,6 +98,8 @@ class TorchBackend(NetworkBackend):
             max_disparity_px=card.max_disparity_px,
             sizes=card.input,
             threads=threads,
+            mean=mean,
+            std=std,
         )
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -100,6 +108,11 @@ class TorchBackend(NetworkBackend):
 
     def _release(self) -> None:
         self._runner = None
+
+
+def normalisation_of(card: ModelCard) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation (R, G, B) with which the weights of a card were trained."""
+    return card.input.mean or SCARED_MEAN, card.input.std or SCARED_STD
 
 
 def network_of_card(card: ModelCard) -> Msdesis:

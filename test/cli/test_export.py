@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from msdesis_ros.runtime.cards import load_card
+
 CARD = """
 name = 'tiny'
 family = 'msdesis'
@@ -88,7 +90,8 @@ def test_a_checkpoint_becomes_an_onnx_file_with_a_parity_table(weights, tmp_path
     digest = hashlib.sha256((weights / 'tiny.pt').read_bytes()).hexdigest()
     assert report['metadata']['weights_sha256'] == digest
     assert done.stderr == '', 'a status line is for terminals'
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['x.json', 'x.onnx']
+    assert f'card: {tmp_path / "x.toml"}' in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['x.json', 'x.onnx', 'x.toml']
 
 
 def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path, monkeypatch):
@@ -103,6 +106,46 @@ def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path, mon
         assert metadata['model'] == 'tiny' and metadata['training_commit'] == 'abc123'
         assert metadata['mode'] == 'segmentation' and metadata['precision'] == 'fp16'
         assert json.loads(metadata['input_rule'])['mean'] == [0.5, 0.5, 0.5]
+    card = load_card('x', tmp_path)
+    assert (card.licence, card.known_failures, card.input.mean) == (
+        'MIT',
+        ('everything',),
+        (0.5, 0.5, 0.5),
+    )
+    assert [file.path for file in card.files] == ['x_32x32.onnx', 'x_40x33.onnx']
+
+
+def test_the_card_of_an_export_runs_with_infer(weights, tmp_path, monkeypatch, capsys):
+    from msdesis_ros.cli import app
+    from msdesis_ros.data.images import write_image
+    from msdesis_ros.runtime.self_check import check_pictures
+
+    given = ('--checkpoint', weights / 'tiny.pt', '--out', tmp_path / 'x.onnx', '--size', '64x48')
+    assert not run_here(monkeypatch, *given)
+    for name, picture in zip('lr', check_pictures(seed=1, image_size=(64, 48)), strict=True):
+        write_image(tmp_path / f'{name}.png', picture)
+    out = tmp_path / 'out'
+    arguments = ['infer', 'pair', tmp_path / 'l.png', tmp_path / 'r.png', '--rectified']
+    arguments += ['--model', 'x', '--models-dir', tmp_path, '--out', out]
+    monkeypatch.setattr(sys, 'argv', ['msdesis', *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    assert not left.value.code, capsys.readouterr().err
+    told = json.loads((out / 'report.json').read_text())
+    digest = hashlib.sha256((tmp_path / 'x.onnx').read_bytes()).hexdigest()
+    assert told['model'] == {'name': 'x', 'sha256': digest}
+    assert told['backend'] == 'onnxruntime'
+
+
+def test_a_size_that_the_card_does_not_take_is_refused_before_the_export(
+    weights, tmp_path, monkeypatch, capsys
+):
+    text = (weights / 'tiny.toml').read_text().replace('[input]', '[input]\nmultiple_of = 32')
+    (tmp_path / 'tiny.toml').write_text(text)
+    given = ('--model', 'tiny', '--models-dir', tmp_path, '--out', tmp_path / 'x.onnx')
+    assert run_here(monkeypatch, *given, '--size', '40x33') == 1
+    assert 'tiny cannot take 40x33 pictures' in capsys.readouterr().err
+    assert not (tmp_path / 'x.onnx').exists()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +161,7 @@ def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path, mon
         (('--checkpoint', '{tiny.pt}', '--mode', 'depth'), 2, "mode is 'depth'; known: multi"),
         (('--checkpoint', '{tiny.pt}', '--max-disparity', '64'), 1, 'up to 320 px, not 64 px'),
         (('--checkpoint', '{tiny.pt}', '--size', '64'), 2, "size is '64'; expected width x h"),
-        (('--checkpoint', '{tiny.pt}', '--size', '0x64'), 2, 'cannot export for 0x64'),
+        (('--checkpoint', '{tiny.pt}', '--size', '0x64'), 2, "size is '0x64'; expected width x h"),
         (('--checkpoint', '{tiny.pt}', '--precision', 'int8'), 2, "precision is 'int8'; known"),
         (('--checkpoint', '{tiny.pt}', '--out', 'x.pt'), 2, 'x.pt must end in .onnx'),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import pytest
 from msdesis_ros.core.errors import BackendError, ImageError, MissingExtraError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import HEADS, Backend, RawOutput, contiguous_pair
+from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.factory import BUILDERS, create_backend, open_graph
-from msdesis_ros.runtime.model_card import InputRule
+from msdesis_ros.runtime.model_card import InputRule, Training
+from msdesis_ros.runtime.model_file import ModelFile
+from msdesis_ros.runtime.sized_backend import SizedBackend
 from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
 from msdesis_ros.runtime.torch_backend import TorchBackend
 
@@ -107,6 +110,29 @@ def tiny_network(backend: str, size: str, sizes: InputRule, text: str = GRAPH) -
     )
 
 
+def network_of_sizes() -> Backend:
+    """One file for each of two sizes, opened when they come."""
+    files = [
+        ModelFile(f'{width}.onnx', 'onnx', '0' * 64, image_size=(width, height))
+        for width, height in (SIZE, (40, 24))
+    ]
+    card = replace(
+        load_card('opencv_sgbm'),
+        name='tiny',
+        family='test',
+        heads=frozenset({'disparity', 'instrument_mask', 'uncertainty'}),
+        files=tuple(files),
+        training=Training('none'),
+    )
+
+    def open_file(file: ModelFile) -> Any:
+        assert file.image_size is not None
+        width, height = file.image_size
+        return tiny_network('onnxruntime', f'{height},{width}', InputRule())
+
+    return SizedBackend(card, files, backend='onnxruntime', open_file=open_file)
+
+
 def tensorrt_network() -> Backend:
     onnx = pytest.importorskip('onnx', reason='the package onnx makes the test graph')
     return skipping_what_is_missing(
@@ -161,6 +187,7 @@ def graph_candidates(backend: str) -> dict[str, Candidate]:
 CANDIDATES = {
     'opencv': Candidate(create_backend, (4, 64)),
     **graph_candidates('onnxruntime'),
+    'onnxruntime, a file for each size': Candidate(network_of_sizes, (64, 96)),
     **graph_candidates('onnxruntime_cuda'),
     **graph_candidates('openvino'),
     **graph_candidates('openvino_bf16'),

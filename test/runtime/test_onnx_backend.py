@@ -13,6 +13,7 @@ import pytest
 from msdesis_ros.core.errors import BackendError, MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.cards import load_card
+from msdesis_ros.runtime.factory import create_backend
 from msdesis_ros.runtime.model_card import InputRule
 from msdesis_ros.runtime.onnx_backend import OnnxRuntimeBackend
 
@@ -326,7 +327,7 @@ def models(tmp_path: Path) -> Path:
 
 def test_a_card_gives_identity_range_and_sizes(models: Path) -> None:
     card = load_card('tiny', models)
-    backend = OnnxRuntimeBackend.from_card(card)
+    backend = create_backend('tiny', models_dir=models)
     assert backend.identity == ModelIdentity('tiny', card.files[1].sha256, 'onnxruntime')
     assert (backend.min_disparity_px, backend.max_disparity_px) == (0.0, 255.0)
     with pytest.raises(BackendError, match='multiples of 8'):
@@ -334,12 +335,11 @@ def test_a_card_gives_identity_range_and_sizes(models: Path) -> None:
 
 
 def test_a_file_whose_hash_is_not_the_cards_is_refused(models: Path) -> None:
-    card = load_card('tiny', models)
     changed = graph(('value_float=0.5', 'value_float=0.25'))
     load(changed)  # it would run
     (models / 'tiny.onnx').write_bytes(changed)
     with pytest.raises(ModelError, match='SHA-256'):
-        OnnxRuntimeBackend.from_card(card)
+        create_backend('tiny', models_dir=models)
 
 
 def test_heads_that_are_not_the_cards_are_refused(models: Path) -> None:
@@ -347,4 +347,4 @@ def test_heads_that_are_not_the_cards_are_refused(models: Path) -> None:
     text = path.read_text(encoding='utf-8').replace(", 'uncertainty'", '')
     path.write_text(text, encoding='utf-8')
     with pytest.raises(ModelError, match='promises the heads'):
-        OnnxRuntimeBackend.from_card(load_card('tiny', models))
+        create_backend('tiny', models_dir=models)

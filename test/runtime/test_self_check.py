@@ -11,6 +11,7 @@ import pytest
 
 from msdesis_ros.core.errors import BackendError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.runtime.card_writer import table_toml
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.check_samples import SelfCheck, Tolerance
 from msdesis_ros.runtime.factory import create_backend
@@ -21,7 +22,6 @@ from msdesis_ros.runtime.self_check import (
     check_pictures,
     make_self_check,
     run_self_check,
-    self_check_toml,
 )
 
 SIZE = (64, 48)
@@ -154,7 +154,8 @@ sha256 = '{sha256}'
 def write_card(folder: Path, *checks: SelfCheck, model: bytes = b'no graph') -> None:
     (folder / 'difference.onnx').write_bytes(model)
     text = CARD.format(
-        sha256=hashlib.sha256(model).hexdigest(), checks='\n'.join(map(self_check_toml, checks))
+        sha256=hashlib.sha256(model).hexdigest(),
+        checks='\n'.join(table_toml('self_check', check) for check in checks),
     )
     (folder / 'difference.toml').write_text(text, encoding='utf-8')
 

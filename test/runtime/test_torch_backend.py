@@ -43,9 +43,15 @@ def load(network: Any, **options: Any) -> TorchBackend:
     return TorchBackend(network, identity=identity, max_disparity_px=320.0, **options)
 
 
-def expected(network: Any, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def expected(
+    network: Any,
+    left: np.ndarray,
+    right: np.ndarray,
+    *,
+    mean: tuple[float, ...] = (0.5339, 0.3666, 0.4537),
+    std: tuple[float, ...] = (0.2006, 0.1978, 0.2128),
+) -> tuple[np.ndarray, np.ndarray]:
     """The network alone; normalising, padding and cropping spelt out."""
-    mean, std = np.array([0.5339, 0.3666, 0.4537]), np.array([0.2006, 0.1978, 0.2128])
     height, width = left.shape[:2]
     inputs = []
     for picture in (left, right):
@@ -252,6 +258,23 @@ def test_a_card_with_weights_runs_in_torch(lively: ModuleType, weights: Path) ->
     assert backend.identity.backend == 'torch'
     assert backend.heads == {'instrument_mask'}
     assert backend.run(*lively.picture_pair(64, 64)).mask_logits is not None
+
+
+def test_pictures_are_normalised_as_the_card_says(
+    lively: ModuleType, network: Any, weights: Path
+) -> None:
+    write_card(weights, "['disparity', 'instrument_mask']")
+    pair = lively.picture_pair(64, 64)
+    default = create_backend('tissue', models_dir=weights.parent).run(*pair)
+    mean, std = (0.1, 0.2, 0.3), (1.0, 0.5, 0.25)
+    path = weights.with_suffix('.toml')
+    rule = f'input = {{ mean = {list(mean)}, std = {list(std)} }}'
+    path.write_text(path.read_text(encoding='utf-8').replace('input = {}', rule))
+    found = create_backend('tissue', models_dir=weights.parent).run(*pair)
+    wanted = expected(network, *pair, mean=mean, std=std)
+    np.testing.assert_allclose(found.disparity_px, wanted[0], atol=TOLERANCE)
+    np.testing.assert_allclose(found.mask_logits, wanted[1], atol=TOLERANCE)
+    assert np.abs(found.disparity_px - default.disparity_px).max() > 0.1
 
 
 def test_heads_that_no_mode_has_are_refused(weights: Path) -> None:
