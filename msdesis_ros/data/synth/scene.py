@@ -39,7 +39,7 @@ class Scene:
     rig: EndoscopeRig
     distance_mm: float
     anatomy: AnatomyScene
-    instruments: InstrumentScene
+    instruments: tuple[InstrumentScene, ...]
     lighting: Lighting
     path: CameraPath
     effects: EffectSettings
@@ -65,7 +65,7 @@ def sample_scene(seed: tuple[int, ...], image_size: tuple[int, int]) -> Scene:
         distance_mm=distance_mm,
         anatomy=anatomy,
         instruments=sample_instruments(
-            rngs[3], rig, distance_mm, surface_mm=surface_of(anatomy, 0.0)
+            rngs[3], rig=rig, surface_mm=surface_of(anatomy, 0.0)
         ),
         lighting=sample_lighting(rngs[4], rig),
         path=sample_camera_path(rngs[1], distance_mm),
