@@ -1,0 +1,79 @@
+"""What makes one fast network different from another. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msdesis_ros.core.errors import UsageError
+
+# The cost volume lies at 1/8 of the picture, corrections at 1/4.
+MATCH_STRIDE, REFINE_STRIDE = 8, 4
+# Sides of the pictures must be multiples of this; the coarser levels round up.
+COARSEST_STRIDE = 32
+HEADS = frozenset({'disparity', 'instrument_mask', 'uncertainty'})
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Channels of one size of the network.
+
+    features: of the encoder at 1/2, 1/4, 1/8, 1/16, 1/32 and 1/64. matching: of what is compared
+    in the cost volume, in `groups` groups. local: of what is compared at 1/4. matcher: of the
+    hourglass at 1/8, 1/16 and 1/32. refine: of the two corrections. mask: of the mask's features
+    at 1/4.
+    """
+
+    features: tuple[int, int, int, int, int, int]
+    matching: int
+    groups: int
+    local: int
+    matcher: tuple[int, int, int]
+    refine: tuple[int, int]
+    mask: int
+
+
+SIZES = {
+    'small': Widths((16, 16, 32, 48, 64, 64), 32, 2, 16, (32, 48, 64), (16, 16), 16),
+    'base': Widths((16, 16, 48, 64, 96, 128), 48, 2, 16, (48, 64, 96), (32, 16), 16),
+    'large': Widths((32, 32, 64, 96, 128, 160), 64, 4, 16, (64, 96, 128), (48, 32), 32),
+}
+
+
+@dataclass(frozen=True)
+class FastConfig:
+    """One fast network.
+
+    `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
+    a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
+    training. Raises UsageError for anything else.
+    """
+
+    size: str = 'base'
+    max_disparity: int = 256
+    n_parts: int = 3
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise UsageError(f'size is {self.size!r}; known: {", ".join(SIZES)}')
+        for name in ('max_disparity', 'n_parts'):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f'{name} is {value!r}; expected a whole number from 1')
+        if self.max_disparity % MATCH_STRIDE:
+            raise UsageError(
+                f'max_disparity is {self.max_disparity}; expected a multiple of {MATCH_STRIDE}'
+            )
+
+    @property
+    def widths(self) -> Widths:
+        return SIZES[self.size]
+
+    @property
+    def bins(self) -> int:
+        """Candidates of the cost volume: 0, 8, .. max_disparity - 8 px."""
+        return self.max_disparity // MATCH_STRIDE
+
+    @property
+    def heads(self) -> frozenset[str]:
+        """In the words of the model cards."""
+        return HEADS

@@ -1,0 +1,111 @@
+"""The whole network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from msdesis_ros.core.errors import ImageError
+from msdesis_ros.nets.fast.config import COARSEST_STRIDE, REFINE_STRIDE, FastConfig
+from msdesis_ros.nets.fast.encoder import Encoder
+from msdesis_ros.nets.fast.layers import enlarge
+from msdesis_ros.nets.fast.mask_head import MaskHead
+from msdesis_ros.nets.fast.matcher import Matcher
+from msdesis_ros.nets.fast.refinement import DISPARITY_UNIT_PX, Correction
+from msdesis_ros.nets.fast.upsampling import ConvexUpsampling
+
+# Of log b: a Laplace scale of 0.02 px is better than any truth, 150 px as bad as not knowing.
+LOG_SCALE_RANGE = (-4.0, 5.0)
+
+
+class FastOutput(NamedTuple):
+    """All that training looks at; disparities in px of the full picture, float32.
+
+    disparity_px, log_scale: N x 1 x H x W; log_scale is the logarithm of the scale b of a Laplace
+    distribution, px. mask_logits: N x 1 x H x W. part_logits: N x (1 + parts) x H/4 x W/4.
+    match_logits: N x bins x H/8 x W/8. steps_px: the disparity at 1/8, and at 1/4 after each
+    correction, N x 1 x h x w.
+    """
+
+    disparity_px: Tensor
+    log_scale: Tensor
+    mask_logits: Tensor
+    part_logits: Tensor
+    match_logits: Tensor
+    steps_px: tuple[Tensor, Tensor, Tensor]
+
+
+class FastStereo(nn.Module):
+    """Disparity of the left view, how sure it is, and where it shows instruments."""
+
+    def __init__(self, config: FastConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        quarter = widths.features[1]
+        first, second = widths.refine
+        self.encoder = Encoder(widths)
+        self.matcher = Matcher(config)
+        carried = first // 2
+        self.carry = nn.Conv2d(widths.matcher[0], carried, 1, bias=False)
+        self.first = Correction(
+            features=quarter,
+            local=widths.local,
+            extra=carried + 1,
+            width=first,
+            reach=4,
+            wide=True,
+        )
+        self.second = Correction(
+            features=quarter,
+            local=widths.local,
+            extra=first,
+            width=second,
+            reach=2,
+            wide=False,
+        )
+        self.upsample = ConvexUpsampling(second + quarter)
+        self.scale = nn.Conv2d(second + quarter, REFINE_STRIDE**2, 1)
+        self.mask_head = MaskHead(config)
+
+    def forward(self, left: Tensor, right: Tensor) -> FastOutput:
+        """left, right: N x 3 x H x W, normalised float32, rectified, sides multiples of 32
+        (ImageError otherwise).
+        """
+        self._require_sizes(left, right)
+        # One batch for both views: batch-norm sees both alike, and convolutions run once.
+        features, other = self.encoder(torch.cat((left, right))).of_views()
+        match = self.matcher(features, other)
+        size = features.quarter.shape[-2:]
+        coarse_px = enlarge(match.disparity_px, size)
+        unsure = enlarge(match.deviation_px, size) / DISPARITY_UNIT_PX
+        carried = enlarge(self.carry(match.features), size)
+        extra = torch.cat((carried, unsure.to(carried.dtype)), dim=1)
+        first_px, seen = self.first(features.quarter, other.quarter, coarse_px, extra)
+        second_px, seen = self.second(features.quarter, other.quarter, first_px, seen)
+        last = torch.cat((seen, features.detail), dim=1)
+        log_scale = nn.functional.pixel_shuffle(self.scale(last).float(), REFINE_STRIDE)
+        masks = self.mask_head(features, second_px)
+        return FastOutput(
+            disparity_px=self.upsample(second_px, last),
+            log_scale=log_scale.clamp(*LOG_SCALE_RANGE),
+            mask_logits=masks.mask_logits,
+            part_logits=masks.part_logits,
+            match_logits=match.logits,
+            steps_px=(match.disparity_px, first_px, second_px),
+        )
+
+    @staticmethod
+    def _require_sizes(left: Tensor, right: Tensor) -> None:
+        height, width = left.shape[-2:]
+        if height % COARSEST_STRIDE or width % COARSEST_STRIDE or not height * width:
+            raise ImageError(
+                f'the network takes heights and widths that are multiples of {COARSEST_STRIDE}, '
+                f'not {width}x{height}; pad the pictures (PictureNetwork does)'
+            )
+        if left.shape != right.shape:
+            raise ImageError(
+                f'the views differ in shape: {tuple(left.shape)} and {tuple(right.shape)}'
+            )
