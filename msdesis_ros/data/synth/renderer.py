@@ -250,11 +250,20 @@ class Renderer:
         width, height = self.image_size
         self._many.use()
         self._many.clear()
+        # Depth first, so that only what is seen is shaded.
+        self._many.color_mask = (False,) * 4
+        _set_view(self._cast, eye, projection)
+        for body in drawn:
+            _set_matrix(self._cast, 'body_pose', body.body.pose)
+            body.cast.render()
+        self._many.color_mask = (True,) * 4
+        self._gl.depth_func = '<='
         _set_view(self._shade, eye, projection)
         self._shade['eye'].value = tuple(np.linalg.inv(eye)[:3, 3])
         for body in drawn:
             self._set_material(body)
             body.shade.render()
+        self._gl.depth_func = '<'
         self._gl.copy_framebuffer(self._one, self._many)
         pixels = np.frombuffer(self._one.read(components=4, dtype='f2'), np.float16)
         return pixels.reshape(height, width, 4)[..., :3].astype(np.float32)

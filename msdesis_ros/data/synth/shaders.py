@@ -15,8 +15,10 @@ uniform mat4 body_pose;
 uniform mat4 eye_from_world;
 uniform mat4 projection;
 in vec3 in_position;
+invariant gl_Position;
 void main() {
-    gl_Position = projection * (eye_from_world * (body_pose * vec4(in_position, 1.0)));
+    vec4 world = body_pose * vec4(in_position, 1.0);
+    gl_Position = projection * (eye_from_world * world);
 }
 """
 
@@ -54,6 +56,7 @@ centroid out vec3 tangent;
 centroid out vec2 coords;
 centroid out vec4 paint;
 centroid out vec4 in_shadow[2];
+invariant gl_Position;
 void main() {
     vec4 world = body_pose * vec4(in_position, 1.0);
     place = world.xyz;
