@@ -24,7 +24,7 @@ class Material:
     vessels drawn in the detail texture. detail: name of the detail texture (`details.py`), whose
     tile measures `tile_mm`. mottle, vessels, bump: how strongly its channels show (0 = not);
     bump is the height in mm between its 0 and 1. metallic: 0 for tissue, plastic, cloth; 1 for
-    metal. roughness: 0.05 mirror .. 1 matt, of the body; anisotropy: 0..1, brushed along the
+    metal. roughness: 0.05 mirror .. 1 matt, of the body; anisotropy: 0..1, brushed across the
     tangents. wetness: 0..1, a film of water with mirror-like highlights. translucency: 0..1, how
     far light spreads below the surface.
     """

@@ -12,13 +12,13 @@ import numpy as np
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.data.synth import shards
 from msdesis_ros.data.synth.dataset_plan import DatasetPlan
-from msdesis_ros.data.synth.distorted_pair import distort
+from msdesis_ros.data.synth.distorted_pair import DistortedPair, frame_with_raw
 from msdesis_ros.data.synth.folder import frame_is_there, read_frame, write_frame
 from msdesis_ros.data.synth.frame_record import encode_frame
 from msdesis_ros.data.synth.recipes import SourceRecipe
 from msdesis_ros.data.synth.sequence_files import write_sequence
 from msdesis_ros.data.synth.sequence_truth import SequenceTruth, Sighting, sight
-from msdesis_ros.data.synth.stereo_frame import FrameSource
+from msdesis_ros.data.synth.stereo_frame import FrameSource, StereoFrame
 from msdesis_ros.data.synth.workers import in_order, in_workers
 
 FRAMES_LAYOUT = 'frames'
@@ -154,14 +154,18 @@ class _FrameJob:
         if frame_is_there(folder, distorted=self.distorted):
             frame = read_frame(folder)
         else:
-            frame = source.frame(index)
-            # One endoscope films a whole sequence.
-            seed = (self.seed,) if self.sequence else (self.seed, index)
-            pair = distort(frame, seed=seed) if self.distorted else None
-            write_frame(folder, frame, distorted=pair)
+            frame, raw = self._made(source, index)
+            write_frame(folder, frame, distorted=raw)
         if not self.sequence:
             return None
         return sight(source, index, frame), source.points_mm  # type: ignore[attr-defined, arg-type]
+
+    def _made(self, source: FrameSource, index: int) -> tuple[StereoFrame, DistortedPair | None]:
+        if not self.distorted:
+            return source.frame(index), None
+        # One endoscope films a whole sequence.
+        seed = (self.seed,) if self.sequence else (self.seed, index)
+        return frame_with_raw(source, index, lens_seed=seed)
 
 
 def _frame_dir(out_dir: Path, index: int) -> Path:

@@ -50,7 +50,7 @@ def sample_lighting(rng: np.random.Generator, rig: EndoscopeRig) -> Lighting:
     warm = float(rng.uniform(0.25, 0.6))
     return Lighting(
         lights=(lights[0], lights[1]),
-        ambient=float(rng.uniform(0.06, 0.28)),
+        ambient=float(rng.uniform(0.15, 0.4)),
         surroundings=(0.75, warm, warm * float(rng.uniform(0.7, 1.0))),
         surroundings_seed=int(rng.integers(0, 12)),
     )

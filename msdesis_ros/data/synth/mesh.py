@@ -13,7 +13,8 @@ class Mesh:
     """A surface in its own frame, mm.
 
     positions: N x 3 float32. normals: N x 3 float32, unit, outwards. tangents: N x 3 float32,
-    unit, along the first texture coordinate (the direction of brushing or fibres). coords: N x 2
+    unit, along the first texture coordinate; a highlight on brushed metal is long along them, so
+    the brushing runs across. coords: N x 2
     float32, millimetres along the surface, so that a texture has one size on every body.
     paint: N x 4 float32 in 0..1: how much of the material's second colour, how bloody, how
     charred, and how open to the light (1 = open, less in folds and gaps). faces: M x 3 int32.

@@ -64,9 +64,7 @@ def sample_scene(seed: tuple[int, ...], image_size: tuple[int, int]) -> Scene:
         rig=rig,
         distance_mm=distance_mm,
         anatomy=anatomy,
-        instruments=sample_instruments(
-            rngs[3], rig=rig, surface_mm=surface_of(anatomy, 0.0)
-        ),
+        instruments=sample_instruments(rngs[3], rig=rig, surface_mm=surface_of(anatomy, 0.0)),
         lighting=sample_lighting(rngs[4], rig),
         path=sample_camera_path(rngs[1], distance_mm),
         effects=sample_effects(rngs[5]),

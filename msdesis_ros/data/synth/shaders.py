@@ -64,7 +64,7 @@ void main() {
     tangent = mat3(body_pose) * in_tangent;
     coords = in_coords;
     paint = in_paint;
-    for (int i = 0; i < 2; ++i) in_shadow[i] = shadow_from_world[i] * world;
+    for (int i = 0; i < 2; ++i) in_shadow[i] = shadow_from_world[i] * vec4(place + 0.25 * normal, 1.0);
     gl_Position = projection * (eye_from_world * world);
 }
 """
@@ -97,7 +97,7 @@ centroid in vec4 in_shadow[2];
 out vec4 radiance;
 
 const float PI = 3.14159265;
-const vec3 BLOOD = vec3(0.22, 0.008, 0.012);
+const vec3 BLOOD = vec3(0.12, 0.004, 0.006);
 const vec3 CHAR = vec3(0.018, 0.012, 0.009);
 
 // How much of a light reaches the surface; the look-up is filtered over 2 x 2 pixels.
@@ -153,16 +153,17 @@ void main() {
     float bloody = smoothstep(0.35, 0.65, paint.y + (fine.r - 0.5) * 0.5 + (coarse - 0.5) * 0.4)
         * step(0.001, paint.y);
     float charred = smoothstep(0.4, 0.7, paint.z + (fine.g - 0.5) * 0.6) * step(0.001, paint.z);
-    albedo = mix(albedo, BLOOD, bloody * 0.93);
-    albedo = mix(albedo, CHAR, charred * 0.95);
-    float metal = metallic * (1.0 - bloody) * (1.0 - charred);
+    // Thick blood is darker; what it covers is no metal any more.
+    vec3 blood = BLOOD * mix(1.2, 0.45, smoothstep(0.45, 1.0, paint.y));
+    float covered = 1.0 - (1.0 - bloody * 0.93) * (1.0 - charred * 0.95);
+    float metal = metallic * (1.0 - covered);
+    vec3 f0 = mix(mix(vec3(0.04), albedo, metallic), vec3(0.022), covered);
+    vec3 body = mix(mix(albedo * (1.0 - metallic), blood, bloody * 0.93), CHAR, charred * 0.95);
     float wet = max(wetness, bloody * 0.8) * (1.0 - 0.7 * charred);
-    float rough = mix(roughness, 0.55, bloody);
+    float rough = mix(roughness, 0.8, bloody);
     rough = mix(rough, rough * (0.75 + 0.5 * fine.g), mottle);
     float open = paint.w;
 
-    vec3 f0 = mix(vec3(0.04), albedo, metal);
-    vec3 body = albedo * (1.0 - metal);
     float alpha = max(rough * rough, 0.004);
     float brushed = anisotropy * metal;
     vec2 a = vec2(alpha * (1.0 + 3.0 * brushed), alpha / (1.0 + 1.5 * brushed));
@@ -203,7 +204,7 @@ void main() {
             mirrored = around(reflect(-v, n), min(rough * 1.4, 1.0));
         sum += scene * mirrored * PI * fresnel(f0, nv) * mix(1.0, 0.35, rough * (1.0 - metal));
     } else if (metal > 0.0) {
-        sum += scene * albedo * metal;
+        sum += scene * f0 * metal;
     }
     radiance = vec4(sum, 1.0);
 }
