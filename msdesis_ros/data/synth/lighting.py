@@ -6,20 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from msdesis_ros.data.synth.assembly import Colour, Light
+from msdesis_ros.data.synth.assembly import Light
 from msdesis_ros.data.synth.rigs import EndoscopeRig
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """Two fibre ends beside the lenses, and what the cavity throws back.
+    """Two fibre ends beside the lenses, and how much the cavity throws back.
 
-    ambient, surroundings, surroundings_seed: see `Assembly`.
+    ambient, surroundings_seed: see `Assembly`.
     """
 
     lights: tuple[Light, Light]
     ambient: float
-    surroundings: Colour
     surroundings_seed: int
 
 
@@ -32,7 +31,7 @@ def sample_lighting(rng: np.random.Generator, rig: EndoscopeRig) -> Lighting:
     """
     angle, away_mm = rng.uniform(0, 2 * np.pi), rng.uniform(2.5, 5.0)
     back_mm, share = rng.uniform(-1.0, 0.0), rng.uniform(0.29, 0.71)
-    cone = float(rng.uniform(0.6, 3.5))
+    cone = float(rng.uniform(0.6, 5.0))
     tint = (float(rng.normal(1, 0.04)), 1.0, float(rng.normal(1, 0.05)))
     lights = tuple(
         Light(
@@ -47,10 +46,8 @@ def sample_lighting(rng: np.random.Generator, rig: EndoscopeRig) -> Lighting:
         )
         for side, power in ((-1, share), (1, 1 - share))
     )
-    warm = float(rng.uniform(0.25, 0.6))
     return Lighting(
         lights=(lights[0], lights[1]),
-        ambient=float(rng.uniform(0.15, 0.4)),
-        surroundings=(0.75, warm, warm * float(rng.uniform(0.7, 1.0))),
+        ambient=float(0.02 + 0.33 * rng.beta(1.3, 2.2)),
         surroundings_seed=int(rng.integers(0, 12)),
     )

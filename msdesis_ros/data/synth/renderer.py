@@ -18,8 +18,11 @@ from msdesis_ros.data.synth.rigs import EndoscopeRig
 NEAR_MM, FAR_MM = 2.0, 900.0
 SHADOW_SIDE_PX = 768
 SHADOW_HALF_ANGLE = math.radians(62.0)
+# How far above the surface shadows are looked up, in texels of the shadow map.
+SHADOW_ABOVE = 1.6
 MULTISAMPLES = 4
 LIGHTS = 2
+LEAST_MIRRORED = 0.25
 # Positions, normals, tangents, texture coordinates, paint.
 VERTEX_FORMAT = '3f 3f 3f 2f 4f'
 VERTEX_NAMES = ('in_position', 'in_normal', 'in_tangent', 'in_coords', 'in_paint')
@@ -228,10 +231,16 @@ class Renderer:
         program['bounced'].value = tuple(
             assembly.ambient * channel for channel in assembly.surroundings
         )
+        # Metal mirrors lit tissue from all sides even where little of that light is thrown about.
+        program['mirror_gain'].value = max(1.0, LEAST_MIRRORED / max(assembly.ambient, 1e-3))
         program['clean'].value = clean
         stacked = np.stack([np.ascontiguousarray(matrix.T) for matrix in casts])
         program['shadow_from_world'].write(stacked.astype(np.float32).tobytes())
         program['shadow'].value = [3, 4]
+        program['shadow_soft'].value = 1.0 / SHADOW_SIDE_PX
+        program['shadow_texel'].value = (
+            SHADOW_ABOVE * 2 * math.tan(SHADOW_HALF_ANGLE) / SHADOW_SIDE_PX
+        )
         program['detail'].value, program['relief'].value = 0, 1
         if 'surroundings' in program:
             program['surroundings'].value = 2

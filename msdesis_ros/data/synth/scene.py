@@ -84,7 +84,7 @@ def assemble(scene: Scene, time_s: float, *, still: bool = False) -> Assembly:
         lights=scene.lighting.lights,
         left_camera=scene.path.world_from_left(time_s),
         ambient=scene.lighting.ambient,
-        surroundings=scene.lighting.surroundings,
+        surroundings=scene.anatomy.surroundings,
         surroundings_seed=scene.lighting.surroundings_seed,
     )
 

@@ -45,6 +45,8 @@ uniform mat4 body_pose;
 uniform mat4 eye_from_world;
 uniform mat4 projection;
 uniform mat4 shadow_from_world[2];
+uniform vec3 light_place[2];
+uniform float shadow_texel;
 in vec3 in_position;
 in vec3 in_normal;
 in vec3 in_tangent;
@@ -64,7 +66,12 @@ void main() {
     tangent = mat3(body_pose) * in_tangent;
     coords = in_coords;
     paint = in_paint;
-    for (int i = 0; i < 2; ++i) in_shadow[i] = shadow_from_world[i] * vec4(place + 0.25 * normal, 1.0);
+    for (int i = 0; i < 2; ++i) {
+        // A texel above the surface, on the light's side, so that it does not shade itself.
+        vec3 ray = light_place[i] - place;
+        vec3 above = normal * (sign(dot(normal, ray)) * shadow_texel * length(ray));
+        in_shadow[i] = shadow_from_world[i] * vec4(place + above, 1.0);
+    }
     gl_Position = projection * (eye_from_world * world);
 }
 """
@@ -78,6 +85,8 @@ uniform vec3 light_colour[2];
 uniform float light_cone[2];
 uniform float reference_mm;
 uniform vec3 bounced;
+uniform float mirror_gain;
+uniform float shadow_soft;
 uniform bool clean;
 uniform vec3 colour;
 uniform vec3 second_colour;
@@ -100,13 +109,19 @@ const float PI = 3.14159265;
 const vec3 BLOOD = vec3(0.12, 0.004, 0.006);
 const vec3 CHAR = vec3(0.018, 0.012, 0.009);
 
-// How much of a light reaches the surface; the look-up is filtered over 2 x 2 pixels.
+// How much of a light reaches the surface: four look-ups, each filtered over 2 x 2 pixels.
 float lit(int i) {
     vec3 at = in_shadow[i].xyz / in_shadow[i].w * 0.5 + 0.5;
     bool outside = any(lessThan(at.xy, vec2(0.0))) || any(greaterThan(at.xy, vec2(1.0)));
     if (in_shadow[i].w <= 0.0 || outside) return 1.0;
     at.z -= 0.0006;
-    return i == 0 ? texture(shadow[0], at) : texture(shadow[1], at);
+    float sum = 0.0;
+    for (int corner = 0; corner < 4; ++corner) {
+        vec2 aside = (vec2(corner & 1, corner >> 1) * 2.0 - 1.0) * shadow_soft;
+        vec3 there = at + vec3(aside, 0.0);
+        sum += i == 0 ? texture(shadow[0], there) : texture(shadow[1], there);
+    }
+    return sum * 0.25;
 }
 
 // Anisotropic GGX times masking, over 4 (n.l)(n.v); ax along the tangent t.
@@ -138,8 +153,9 @@ void main() {
     vec3 b = cross(n, t);
 
     vec2 at = coords / tile_mm;
-    vec4 fine = texture(detail, at);
-    vec4 slope = texture(relief, at);
+    // Half a level coarser than a pixel, as the lens and sensor of an endoscope are.
+    vec4 fine = texture(detail, at, 0.75);
+    vec4 slope = texture(relief, at, 0.75);
     float coarse = texture(detail, at * 0.27 + 0.37).r;
     vec2 tilt = (slope.xy - 0.5) * bump;
     vec3 film = normalize(n - 0.45 * (t * tilt.x + b * tilt.y));
@@ -151,8 +167,9 @@ void main() {
     albedo *= 1.0 + mottle * (fine.g - 0.5) * 0.9;
     albedo = mix(albedo, vessel_colour, clamp(vessels * fine.b, 0.0, 1.0));
     float bloody = smoothstep(0.35, 0.65, paint.y + (fine.r - 0.5) * 0.5 + (coarse - 0.5) * 0.4)
-        * step(0.001, paint.y);
-    float charred = smoothstep(0.4, 0.7, paint.z + (fine.g - 0.5) * 0.6) * step(0.001, paint.z);
+        * smoothstep(0.0, 0.12, paint.y);
+    float charred = smoothstep(0.4, 0.7, paint.z + (fine.g - 0.5) * 0.6)
+        * smoothstep(0.0, 0.12, paint.z);
     // Thick blood is darker; what it covers is no metal any more.
     vec3 blood = BLOOD * mix(1.2, 0.45, smoothstep(0.45, 1.0, paint.y));
     float covered = 1.0 - (1.0 - bloody * 0.93) * (1.0 - charred * 0.95);
@@ -163,7 +180,11 @@ void main() {
     float rough = mix(roughness, 0.8, bloody);
     rough = mix(rough, rough * (0.75 + 0.5 * fine.g), mottle);
     float open = paint.w;
+    // Light that comes out of a fold has met red tissue more than once.
+    body = pow(body, 1.0 + (1.0 - open) * vec3(-0.10, 0.25, 0.30));
 
+    // Without light that depends on the eye, metal is a matt grey.
+    if (clean) body += f0 * metal;
     float alpha = max(rough * rough, 0.004);
     float brushed = anisotropy * metal;
     vec2 a = vec2(alpha * (1.0 + 3.0 * brushed), alpha / (1.0 + 1.5 * brushed));
@@ -202,9 +223,8 @@ void main() {
         vec3 mirrored = vec3(0.45);
         if (metallic > 0.0 || wetness > 0.9)
             mirrored = around(reflect(-v, n), min(rough * 1.4, 1.0));
-        sum += scene * mirrored * PI * fresnel(f0, nv) * mix(1.0, 0.35, rough * (1.0 - metal));
-    } else if (metal > 0.0) {
-        sum += scene * f0 * metal;
+        float gain = mix(1.0, mirror_gain, metal) * mix(1.0, 0.35, rough * (1.0 - metal));
+        sum += scene * mirrored * PI * fresnel(f0, nv) * gain;
     }
     radiance = vec4(sum, 1.0);
 }

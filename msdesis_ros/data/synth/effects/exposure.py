@@ -37,13 +37,13 @@ class ExposureSettings:
 
 
 def sample_exposure(rng: np.random.Generator, severity: float) -> ExposureSettings:
-    """Draw a target of 0.16 (log-normal, 25 %; ten cholecystectomy frames lie at 0.13..0.15).
+    """Draw a target of 0.145 (log-normal, 25 %; ten cholecystectomy frames lie at 0.13..0.15).
 
     knee: 0.7..1. Flicker: normal, up to 8 % by severity. Bands: in 10 % of the draws, up to 4 %.
     """
     has_bands = rng.random() < 0.1
     return ExposureSettings(
-        target=float(np.clip(0.16 * np.exp(rng.normal(0, 0.25)), 0.07, 0.35)),
+        target=float(np.clip(0.145 * np.exp(rng.normal(0, 0.25)), 0.07, 0.35)),
         knee=float(rng.uniform(0.7, 1.0)),
         flicker=float(np.clip(severity * rng.normal(0, 0.08), -0.3, 0.3)),
         bands=float(severity * rng.uniform(0, 0.04)) * bool(has_bands),

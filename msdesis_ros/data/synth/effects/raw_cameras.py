@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
+from msdesis_ros.core.errors import CalibrationError
 from msdesis_ros.core.rig import StereoGeometry, StereoRig
-from msdesis_ros.data.scene_picture import undistort_plumb_bob
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,30 @@ class StereoLens:
             for eye in (1, 2)
         )
         return StereoRig.from_cameras(left, right)
+
+
+def undistort_plumb_bob(
+    x: np.ndarray, y: np.ndarray, distortion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Invert the plumb_bob model (Brown 1966, OpenCV's coefficient order) by Newton's method.
+
+    x, y: distorted normalised coordinates; returns undistorted ones, exact to 1e-12. Raises
+    CalibrationError where the distortion cannot be inverted over the picture.
+    """
+    k1, k2, p1, p2, k3 = distortion
+    u, v = x.copy(), y.copy()
+    for _ in range(30):
+        r2 = u * u + v * v
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+        twice_radial_slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))
+        error_x = u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u) - x
+        error_y = v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v - y
+        if max(np.abs(error_x).max(), np.abs(error_y).max()) < 1e-13:
+            return u, v
+        a = radial + twice_radial_slope * u * u + 2 * p1 * v + 6 * p2 * u
+        b = twice_radial_slope * u * v + 2 * p1 * u + 2 * p2 * v
+        d = radial + twice_radial_slope * v * v + 6 * p1 * v + 2 * p2 * u
+        determinant = a * d - b * b
+        u -= (d * error_x - b * error_y) / determinant
+        v -= (a * error_y - b * error_x) / determinant
+    raise CalibrationError(f'the distortion {distortion} cannot be inverted over the picture')
