@@ -10,11 +10,13 @@ from msdesis_ros import __version__
 from msdesis_ros.cli.benchmark import benchmark_app
 from msdesis_ros.cli.demo import demo
 from msdesis_ros.cli.doctor import doctor
+from msdesis_ros.cli.evaluate import evaluate_app
 from msdesis_ros.cli.export import export
 from msdesis_ros.cli.infer import infer_app
 from msdesis_ros.cli.models import models_app
 from msdesis_ros.cli.replay import replay
 from msdesis_ros.cli.synth import synth
+from msdesis_ros.cli.train import train_app
 from msdesis_ros.core.errors import MsdesisError, UsageError
 
 EXIT_FAILURE, EXIT_WRONG_USE = 1, 2
@@ -32,8 +34,10 @@ app.command()(export)
 app.command()(replay)
 app.command()(synth)
 app.add_typer(infer_app, name='infer')
+app.add_typer(evaluate_app, name='evaluate')
 app.add_typer(models_app, name='models')
 app.add_typer(benchmark_app, name='benchmark')
+app.add_typer(train_app, name='train')
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Metrics and published protocols. Empty until the first protocol arrives.
+"""Metrics and published protocols; docs/evaluation.md defines the figures.
 
 May import `core`, `data` and `runtime`.
 """
