@@ -55,14 +55,14 @@ def sample_lens_dirt(
 ) -> tuple[LensDirtSettings, LensDirtSettings]:
     """Draw both eyes, each by itself.
 
-    An eye is smeared in 12 % of the draws (two thirds of it blood, the rest clear fluid), fogged
-    in 6 %, and has one to four drops in 10 %.
+    An eye is smeared in 6 % of the draws (two thirds of it blood, the rest clear fluid), fogged
+    in 3 %, and has one to four drops in 5 %.
     """
     return _sample_eye(rng, severity), _sample_eye(rng, severity)
 
 
 def _sample_eye(rng: np.random.Generator, severity: float) -> LensDirtSettings:
-    is_smeared, is_foggy, has_drops = rng.random(3) < (0.12, 0.06, 0.10)
+    is_smeared, is_foggy, has_drops = rng.random(3) < (0.06, 0.03, 0.05)
     is_blood = rng.random() < 2 / 3
     drops = tuple(_sample_drop(rng, severity) for _ in range(int(rng.integers(1, 5))))
     return LensDirtSettings(

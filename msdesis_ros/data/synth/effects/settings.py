@@ -24,8 +24,8 @@ from msdesis_ros.data.synth.effects.motion import (
 from msdesis_ros.data.synth.effects.sensor import SensorSettings, sample_sensors
 from msdesis_ros.data.synth.effects.smoke import SmokeSettings, sample_smoke
 
-# Beta distributions of the severity. default: mean 0.27, above 0.6 in 7 % of the draws.
-STRENGTHS = {'mild': (1.2, 7.0), 'default': (1.2, 3.2), 'heavy': (3.0, 1.6)}
+# Beta distributions of the severity. default: mean 0.19, above 0.5 in 4 % of the draws.
+STRENGTHS = {'mild': (1.2, 7.0), 'default': (1.2, 5.0), 'heavy': (3.0, 1.6)}
 # How fast smoke moves, picture widths a second: a cloud crosses the view in a few seconds.
 SMOKE_SPEED = 0.15
 
@@ -59,8 +59,8 @@ CLEAN = EffectSettings()
 def sample_effects(rng: np.random.Generator, *, strength: str = 'default') -> EffectSettings:
     """Draw the effects of one pair, or of one sequence.
 
-    Each group draws its own severity s in 0..1 from a beta distribution: `default` (1.2, 3.2) has
-    a mean of 0.27 and exceeds 0.6 in 7 % of the draws, so most frames are mildly affected and few
+    Each group draws its own severity s in 0..1 from a beta distribution: `default` (1.2, 5.0) has
+    a mean of 0.19 and exceeds 0.5 in 4 % of the draws, so most frames are mildly affected and few
     heavily; `mild` has a mean of 0.15, `heavy` of 0.65. What a severity means stands with each
     group (`sample_smoke` and so on). Which effects occur at all does not depend on the strength.
 

@@ -39,11 +39,11 @@ class SmokeSettings:
 
 
 def sample_smoke(rng: np.random.Generator, severity: float) -> SmokeSettings:
-    """Draw smoke: none in 75 % of the draws, otherwise an optical depth of up to 1.4 by severity.
+    """Draw smoke: none in 88 % of the draws, otherwise an optical depth of up to 1.4 by severity.
 
     One to three sheets at 0.3..0.95 of the scene's distance; grey-white, slightly warm or cold.
     """
-    is_there = rng.random() < 0.25
+    is_there = rng.random() < 0.12
     density = float(0.08 + severity * rng.uniform(0.3, 1.4))
     count = int(rng.integers(1, 4))
     distances = sorted((float(d) for d in rng.uniform(0.3, 0.95, count)), reverse=True)
