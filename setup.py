@@ -126,6 +126,8 @@ setup(
     # In setup.py, not setup.cfg: colcon reads it here, and without it a colcon install lacks the
     # sub-packages.
     packages=find_packages(include=[NAME, f'{NAME}.*']),
+    # Level by level: `**` needs a newer setuptools.
+    package_data={f'{NAME}.data': ['sample_files/*.json', 'sample_files/*/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml', 'LICENSE']),

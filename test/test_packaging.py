@@ -283,6 +283,11 @@ def test_the_wheel_holds_every_module_and_every_shared_file(wheel, source_copy):
         path.relative_to(source_copy) for path in (source_copy / 'msdesis_ros').rglob('*.py')
     }
     assert {path.as_posix() for path in modules} <= names
+    sample = source_copy / 'msdesis_ros' / 'data' / 'sample_files'
+    files = {
+        path.relative_to(source_copy).as_posix() for path in sample.rglob('*') if path.is_file()
+    }
+    assert len(files) > 20 and files <= names
     shared = {'package.xml', 'LICENSE'}
     for folder in ('config', 'launch', 'models'):
         files = [path for path in (source_copy / folder).rglob('*') if path.is_file()]
@@ -311,6 +316,26 @@ def test_an_installed_wheel_finds_its_own_shared_files(installed, tmp_path):
     share, parameters = done.stdout.split()
     assert Path(share) == (installed / 'share' / 'msdesis_ros').resolve()
     assert Path(parameters).is_file()
+
+
+def test_an_installed_wheel_plays_its_own_sample(installed, tmp_path):
+    code = (
+        'from msdesis_ros.data.sample import sample_folder, sample_loop, sample_truth;'
+        'print(sample_folder()); print(sample_truth(9).disparity_px.shape)\n'
+        'with sample_loop() as loop: print(len(list((loop / "right").iterdir())))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': str(_site_packages(installed))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folder, shape, count = done.stdout.splitlines()
+    assert folder.startswith(str(installed.resolve()))
+    assert (shape, count) == ('(512, 640)', '10')
 
 
 def test_an_installed_wheel_has_executables_where_ros2_run_looks_for_them(installed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.core.prediction import require_equal_size
 from msdesis_ros.data.images import atomic_write, read_rgb
-from msdesis_ros.data.sample import generate_sample
+from msdesis_ros.data.sample import sample_loop
 from msdesis_ros.runtime.cards import load_card
 
 if TYPE_CHECKING:
@@ -70,43 +71,43 @@ def demo(
         'focal_px': focal_px,
         'baseline_mm': baseline_mm,
     }
-    still = False
     if recording is not None and recording.resolve() == (out / 'demo.mcap').resolve():
         raise UsageError(f'{recording} would be overwritten; choose another folder with --out')
     out.mkdir(parents=True, exist_ok=True)
     for name in OUTPUT_FILES:
         (out / name).unlink(missing_ok=True)
-    if recording is not None:
-        if left is not None or right is not None:
-            raise UsageError('give either --input, or --left and --right')
-        player = _play_recording(recording, frames, rate, usual_hz, geometry)
-    else:
-        if left is None and right is None:
-            if any((calibration, focal_px, baseline_mm, rectified)):
-                raise UsageError('give --left and --right with a calibration, or none of them')
-            sample = generate_sample(out / 'sample')
-            left, right = sample / 'left', sample / 'right'
-            geometry['calibration'] = str(sample / 'calibration.json')
-        if left is None or right is None:
-            raise UsageError('--left and --right go together; give both')
-        still = _check_pictures(left, right, **geometry)
-        player = PlayerOptions(
-            frames=frames or DEFAULT_FRAMES,
-            rate_hz=rate or usual_hz,
-            left=left,
-            right=right,
-            **geometry,
+    with contextlib.ExitStack() as held:
+        if recording is not None:
+            if left is not None or right is not None:
+                raise UsageError('give either --input, or --left and --right')
+            player, still = _play_recording(recording, frames, rate, usual_hz, geometry), False
+        else:
+            if left is None and right is None:
+                if any((calibration, focal_px, baseline_mm, rectified)):
+                    raise UsageError('give --left and --right with a calibration, or none of them')
+                sample = held.enter_context(sample_loop())
+                left, right = sample / 'left', sample / 'right'
+                geometry['calibration'] = str(sample / 'calibration.json')
+            if left is None or right is None:
+                raise UsageError('--left and --right go together; give both')
+            still = _check_pictures(left, right, **geometry)
+            player = PlayerOptions(
+                frames=frames or DEFAULT_FRAMES,
+                rate_hz=rate or usual_hz,
+                left=left,
+                right=right,
+                **geometry,
+            )
+        graph = DemoGraph(
+            out,
+            player,
+            model=model,
+            backend=backend,
+            # A still pair does not change; withholding its depth for that would show nothing.
+            frozen_timeout_s=0.0 if still else 2.0,
+            record_inputs=with_inputs,
         )
-    graph = DemoGraph(
-        out,
-        player,
-        model=model,
-        backend=backend,
-        # A still pair does not change, and withholding its depth for that would show nothing.
-        frozen_timeout_s=0.0 if still else 2.0,
-        record_inputs=with_inputs,
-    )
-    sent = graph.run()
+        sent = graph.run()
     report = write_results(out, sent)
     with atomic_write(out / 'report.json') as path:
         path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')

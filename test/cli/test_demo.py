@@ -15,6 +15,7 @@ import pytest
 
 from msdesis_ros.data.mcap_files import read_messages
 from msdesis_ros.data.ply import read_ply
+from msdesis_ros.data.sample import sample_truth
 
 pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
 
@@ -72,6 +73,26 @@ def test_every_result_carries_the_stamp_of_a_sent_left_image_once_a_topic(demo):
         seen[topic, stamp] += 1
     assert set(seen.values()) == {1}
     assert len({topic for topic, _ in seen}) == len(RESULTS)
+
+
+def test_the_disparity_under_a_stamp_is_true_of_the_pair_that_was_sent_with_it(demo):
+    sent = json.loads((demo / 'logs' / 'player.json').read_text())['sent_left_stamps_ns']
+    played = (0, 2, 4, 6, 8, 9, 7, 5, 3, 1)
+    compared = 0
+    for _, _, message in read_messages(demo / 'demo.mcap', ['/disparity']):
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        frame = played[sent.index(stamp) % len(played)]
+        disparity_px = np.frombuffer(message.image.data, np.float32).reshape(512, 640)
+        truth, other = sample_truth(frame), sample_truth((frame + 5) % 10)
+        seen = (disparity_px > 0) & np.isfinite(truth.disparity_px) & ~truth.occluded
+        assert seen.mean() > 0.75
+        error_px, of_another = (
+            np.abs(disparity_px - one.disparity_px)[seen] for one in (truth, other)
+        )
+        assert error_px.mean() < 0.7 and np.median(error_px) < 0.3
+        assert np.nanmean(of_another) > 1.3 * error_px.mean(), 'five frames apart'
+        compared += 1
+    assert compared >= 1
 
 
 def test_the_recording_opens_in_rosbags(demo):

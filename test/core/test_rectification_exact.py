@@ -2,13 +2,15 @@
 
 Two proofs that share no code with the rectifier. First, points in space go through camera models
 written out here from their papers, are painted as dots into raw pictures, and their centroids are
-measured in the rectified ones. Second, the ray-cast sample scene is photographed through its
+measured in the rectified ones. Second, the analytic scene is photographed through its
 lenses, and the rectified right view is compared with the left one at the exact disparity.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +19,10 @@ import pytest
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.rectification import Rectifier
 from msdesis_ros.core.rig import StereoRig
-from msdesis_ros.data.sample import sample_cameras
-from msdesis_ros.data.scene import Scene, rectified_truth
-from msdesis_ros.data.scene_picture import Painter
+
+sys.path.append(str(Path(__file__).parents[1]))
+from analytic_scene.picture import Painter, analytic_cameras
+from analytic_scene.scene import Scene, rectified_truth
 
 SIZE = (640, 480)
 ROW_BAR_PX, DEPTH_BAR = 0.1, 0.005
@@ -301,7 +304,7 @@ def test_the_measure_notices_a_coefficient_that_is_off_by_a_twentieth(model):
     assert errors.row_px > ROW_BAR_PX or errors.depth > DEPTH_BAR
 
 
-# The second proof: the ray-cast scene.
+# The second proof: the analytic scene.
 
 
 @dataclass(frozen=True)
@@ -315,8 +318,8 @@ class SceneViews:
 
 @pytest.fixture(scope='module')
 def scene_views():
-    """The sample scene rectified, without noise, and the truth of its left view."""
-    moment, painter, raw = Scene(0).at(0.5), Painter(0), sample_cameras()
+    """The analytic scene rectified, without noise, and the truth of its left view."""
+    moment, painter, raw = Scene(0).at(0.5), Painter(0), analytic_cameras()
     cameras = [
         Camera(
             'plumb_bob', list(c.distortion), c.camera_matrix, c.rotation, c.translation_mm / 1e3

@@ -1,171 +1,266 @@
-"""The sample sequence: whole or absent, the same for the same seed, and what its files say."""
+"""The bundled sample is whole and agrees with its truth, and is made again from a data set."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from msdesis_ros.core.errors import MsdesisError, UsageError
+from msdesis_ros.core.rectification import Rectifier
+from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data import sample
+from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.data.images import read_rgb
-from msdesis_ros.data.sample import generate_sample, sample_cameras
-from msdesis_ros.data.scene import Scene
+from msdesis_ros.data.picture_pairs import find_pairs
+from msdesis_ros.data.sample import (
+    make_sample_files,
+    sample_folder,
+    sample_loop,
+    sample_names,
+    sample_truth,
+)
+from msdesis_ros.data.synth.folder import read_frame
+from msdesis_ros.data.synth.generate import generate_folder
 
-SIZE = (160, 128)
+sys.path.append(str(Path(__file__).parent / 'synth'))
+from fake_source import SIZE as FAKE_SIZE
+from fake_source import FakeRecipe
+
+SIZE = (640, 512)
 
 
 @pytest.fixture(scope='module')
-def made(tmp_path_factory):
-    return generate_sample(tmp_path_factory.mktemp('sample') / 'a', frames=3, seed=5, size=SIZE)
+def manifest() -> dict:
+    return json.loads((sample_folder() / 'manifest.json').read_text())
 
 
-def _bytes(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob('*')
-        if path.is_file()
-    }
+@pytest.fixture(scope='module')
+def rectifier() -> Rectifier:
+    cameras = read_calibration(sample_folder() / 'calibration.json', image_size=SIZE)
+    return Rectifier(StereoRig.from_cameras(*cameras))
 
 
-def test_the_folder_holds_pictures_calibration_and_manifest_and_nothing_else(made):
-    names = [f'{side}/{frame:06d}.png' for side in ('left', 'right') for frame in range(3)]
-    assert sorted(_bytes(made)) == sorted([*names, 'calibration.json', 'manifest.json'])
-    assert list(made.parent.iterdir()) == [made]
-    assert read_rgb(made / 'left' / '000000.png').shape == (128, 160, 3)
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory) -> Path:
+    """Four frames as `msdesis synth --sequence --distorted` writes them."""
+    folder = tmp_path_factory.mktemp('dataset') / 'a'
+    generate_folder(folder, FakeRecipe(sequence=True), frames=4, distorted=True)
+    return folder
 
 
-def test_the_manifest_says_what_the_sample_was_made_with(made):
-    manifest = json.loads((made / 'manifest.json').read_text())
-    assert manifest['seed'] == 5
-    assert manifest['frames'] == 3
-    assert manifest['image_size'] == [160, 128]
-    assert manifest['length_unit'] == 'mm'
-    assert manifest['frame_rate_hz'] == sample.FRAME_RATE_HZ
+def picture(side: str, frame: int) -> np.ndarray:
+    return read_rgb(sample_folder() / side / f'{frame:06d}.jpg')
+
+
+# The files that are shipped.
+
+
+def test_every_shipped_file_is_the_one_of_the_manifest_and_there_is_no_other(manifest):
+    folder = sample_folder()
+    assert sample_names(folder) == sorted(manifest['sha256'])
+    for name, expected in manifest['sha256'].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
+    pictures = [f'{side}/{n:06d}.jpg' for side in ('left', 'right') for n in range(10)]
+    truths = [f'truth/{n:06d}_disparity.png' for n in range(10)]
+    assert {*pictures, *truths} <= set(manifest['sha256'])
+
+
+def test_the_sample_is_small(manifest):
+    assert sum((sample_folder() / name).stat().st_size for name in manifest['sha256']) < 4e6
+
+
+def test_the_manifest_says_what_the_sample_was_made_with(manifest):
+    made_with = manifest['made_with']
+    assert made_with['frames'] == 10 and made_with['image_size'] == [640, 512]
+    assert made_with['options'] == {'clean': False, 'distorted': True, 'sequence': True}
+    assert f'--seed {made_with["seed"]}' in manifest['command']
+    assert '--sequence --distorted --size 640x512 --frames 10' in manifest['command']
+    assert set(made_with['versions']) == {'msdesis_ros', 'numpy', 'opencv'}
+    assert manifest['frame_rate_hz'] == 25.0 and manifest['length_unit'] == 'mm'
     assert manifest['rectified'] is False
-    assert manifest['generator_version'] == sample.GENERATOR_VERSION
 
 
-def test_the_calibration_file_holds_the_cameras_that_took_the_pictures(made):
-    storage = cv2.FileStorage(str(made / 'calibration.json'), cv2.FILE_STORAGE_READ)
-    left, right = sample_cameras(SIZE)
-    size = storage.getNode('image_size')
-    assert [int(size.at(index).real()) for index in range(size.size())] == [160, 128]
-    for name, expected in {
-        'K1': left.camera_matrix,
-        'D1': left.distortion,
-        'K2': right.camera_matrix,
-        'D2': right.distortion,
-        'R': right.rotation,
-        'T': right.translation_mm,
-    }.items():
-        stored = storage.getNode(name).mat()
-        np.testing.assert_array_equal(stored.ravel(), expected.ravel())
+def test_the_lenses_exercise_rectification(rectifier):
+    left, right = read_calibration(sample_folder() / 'calibration.json', image_size=SIZE)
+    assert np.abs(left.camera_matrix - right.camera_matrix).max() > 1
+    for camera in (left, right):
+        assert camera.distortion.any()
+        assert not np.array_equal(camera.rectification, np.eye(3))
+    assert 3 < rectifier.geometry.baseline_m * 1e3 < 6
 
 
-def test_the_rig_exercises_rectification():
-    left, right = sample_cameras()
-    angle = np.degrees(np.linalg.norm(cv2.Rodrigues(right.rotation)[0]))
-    assert 1 < angle < 2
-    assert 4.4 < np.linalg.norm(right.centre_mm) < 4.6
-    assert np.abs(left.camera_matrix - right.camera_matrix).max() > 5
-    # The lens moves the corner of the picture by dozens of pixels.
-    corner = left.camera_matrix @ left.directions[0, 0]
-    assert np.linalg.norm(corner[:2]) > 25
-
-
-def test_disparities_lie_in_the_range_of_the_sample():
-    left, right = sample_cameras()
-    distance, _ = Scene(0).at(0.0).trace(left.centre_mm, left.directions[::8, ::8])
-    disparity_px = 520 * np.linalg.norm(right.centre_mm) / distance
-    assert 18 < disparity_px.min() < 30
-    assert 45 < disparity_px.max() < 70
-
-
-def test_the_frames_move(made):
-    pictures = _bytes(made)
-    assert len({pictures[name] for name in pictures if name.endswith('.png')}) == 6
-    # Blurring takes the noise away (0.4 levels are left of it): what differs then has moved.
-    first, last = (
-        cv2.blur(read_rgb(made / 'left' / f'00000{frame}.png').astype(np.float32), (9, 9))
-        for frame in (0, 2)
-    )
-    assert np.abs(first - last).mean() > 0.8
-
-
-def test_each_view_has_its_own_noise(made):
-    grains = []
+def test_the_raw_pictures_are_filled_to_their_corners():
     for side in ('left', 'right'):
-        picture = read_rgb(made / side / '000000.png').astype(np.float32)
-        grains.append((picture - cv2.GaussianBlur(picture, (0, 0), 1)).ravel())
-    assert abs(np.corrcoef(grains)[0, 1]) < 0.05
+        for frame in range(10):
+            raw = picture(side, frame)
+            assert raw.shape == (512, 640, 3)
+            assert (raw.max(axis=2) < 4).mean() < 0.002, (side, frame)
+            for corner in (np.s_[:8, :8], np.s_[:8, -8:], np.s_[-8:, :8], np.s_[-8:, -8:]):
+                assert raw[corner].max() > 8, (side, frame)
 
 
-def test_the_pictures_are_well_exposed(made):
-    for path in made.rglob('*.png'):
-        picture = read_rgb(path)
-        assert 60 < picture.mean() < 180
-        assert (picture == 255).mean() < 0.02
-        assert picture[..., 0].mean() > picture[..., 2].mean() + 15  # tissue is red
+def test_the_pictures_are_well_exposed_and_red():
+    for frame in (0, 9):
+        for side in ('left', 'right'):
+            raw = picture(side, frame)
+            assert 50 < raw.mean() < 180
+            assert (raw == 255).mean() < 0.05
+            assert raw[..., 0].mean() > raw[..., 2].mean() + 15
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_other_pictures(made, tmp_path):
-    again = generate_sample(tmp_path / 'again', frames=3, seed=5, size=SIZE)
-    assert _bytes(again) == _bytes(made)
-    other = generate_sample(tmp_path / 'other', frames=1, seed=6, size=SIZE)
-    assert (other / 'left/000000.png').read_bytes() != (made / 'left/000000.png').read_bytes()
+def test_the_frames_move_and_do_not_jump():
+    blurred = [cv2.blur(picture('left', n).astype(np.float32), (9, 9)) for n in range(10)]
+    steps = [np.abs(one - other).mean() for one, other in zip(blurred, blurred[1:], strict=False)]
+    assert min(steps) > 0.5
+    assert np.abs(blurred[9] - blurred[0]).mean() > 2 * np.median(steps)
+    assert max(steps) < 4 * np.median(steps)
 
 
-def test_a_whole_sample_is_kept_as_it_is(made):
-    before = {path: path.stat().st_mtime_ns for path in made.rglob('*')}
-    assert generate_sample(made, frames=3, seed=5, size=SIZE) == made
-    assert {path: path.stat().st_mtime_ns for path in made.rglob('*')} == before
+def difference(left: np.ndarray, right: np.ndarray, disparity_px: np.ndarray) -> np.ndarray:
+    """|left - right at the disparity|, H x W float32, of smoothed grey pictures."""
+    grey = [
+        cv2.GaussianBlur(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.5)
+        for view in (left, right)
+    ]
+    # Each eye has its own gain; what differs slowly is light, not place.
+    grey = [view - cv2.GaussianBlur(view, (0, 0), 12) for view in grey]
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in disparity_px.shape[::-1]))
+    return np.abs(grey[0] - cv2.remap(grey[1], x - disparity_px, y, cv2.INTER_LINEAR))
 
 
-def test_a_sample_with_other_arguments_or_a_missing_picture_is_made_again(tmp_path):
-    folder = generate_sample(tmp_path / 'a', frames=2, seed=1, size=(64, 48))
-    first = _bytes(folder)
-    generate_sample(folder, frames=1, seed=1, size=(64, 48))
-    assert sorted(path.name for path in (folder / 'left').iterdir()) == ['000000.png']
-    (folder / 'right' / '000000.png').unlink()
-    generate_sample(folder, frames=1, seed=1, size=(64, 48))
-    assert (folder / 'right' / '000000.png').read_bytes() == first['right/000000.png']
-    assert list(tmp_path.iterdir()) == [folder]
+@pytest.mark.parametrize('frame', (0, 3, 6, 9))
+def test_rectified_the_pictures_agree_with_the_truth(rectifier, frame):
+    views = rectifier.rectify(picture('left', frame), picture('right', frame))
+    truth = sample_truth(frame)
+    usable = np.isfinite(truth.disparity_px) & ~truth.occluded
+    usable &= cv2.erode((views[0].max(axis=2) > 0).astype(np.uint8), np.ones((25, 25))) > 0
+    usable = cv2.erode(usable.astype(np.uint8), np.ones((5, 5))) > 0
+    assert usable.mean() > 0.7
+    # Medians, because highlights lie behind the surface that they are seen on.
+    before, exact, behind = (
+        np.median(difference(*views, truth.disparity_px + np.float32(shift_px))[usable])
+        for shift_px in (-1, 0, 1)
+    )
+    assert 1.15 * exact < min(before, behind)
+    best_px = (before - behind) / (before - 2 * exact + behind) / 2  # of a parabola through them
+    assert abs(best_px) < 0.2
 
 
-def test_an_interrupted_run_leaves_nothing_under_the_final_name(tmp_path, monkeypatch):
-    write = sample.write_image
-
-    def write_two_then_fail(path, picture):
-        if path.name == '000001.png':
-            raise OSError(28, 'No space left on device')
-        write(path, picture)
-
-    monkeypatch.setattr(sample, 'write_image', write_two_then_fail)
-    with pytest.raises(MsdesisError, match='No space left on device'):
-        generate_sample(tmp_path / 'a', frames=3, size=(64, 48))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
-    (tmp_path / 'left').mkdir()
-    (tmp_path / 'left' / 'precious.png').write_bytes(b'mine')
-    with pytest.raises(UsageError, match='not a sample of this program'):
-        generate_sample(tmp_path, frames=1, size=(64, 48))
-    assert _bytes(tmp_path) == {'left/precious.png': b'mine'}
+@pytest.mark.parametrize('frame', (0, 3, 6, 9))
+def test_the_truth_is_of_an_instrument_before_tissue_in_reach(rectifier, frame):
+    truth = sample_truth(frame)
+    depth_mm = rectifier.geometry.focal_times_baseline * 1e3 / truth.disparity_px
+    assert np.nanmin(depth_mm) > 20 and np.nanmax(depth_mm) < 250
+    assert np.isfinite(truth.disparity_px).mean() > 0.98
+    assert 0.03 < truth.instrument_mask.mean() < 0.4
+    assert 0.01 < truth.occluded.mean() < 0.3
+    tool, tissue = (
+        np.nanmedian(depth_mm[mask]) for mask in (truth.instrument_mask, ~truth.instrument_mask)
+    )
+    assert tool < tissue
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'reason'),
-    [
-        ({'frames': 0}, 'at least 1'),
-        ({'seed': -1}, '0 or more'),
-        ({'size': (640, 20)}, 'at least 64x48'),
-    ],
-)
-def test_arguments_out_of_range_are_refused(tmp_path, arguments, reason):
-    with pytest.raises(UsageError, match=reason):
-        generate_sample(tmp_path / 'a', **arguments)
-    assert list(tmp_path.iterdir()) == []
+def test_a_frame_that_the_sample_lacks_is_refused():
+    with pytest.raises(UsageError, match='no frame 10; it has 0 to 9'):
+        sample_truth(10)
+
+
+def test_an_installation_without_its_sample_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(sample, '_FOLDER', tmp_path)
+    with pytest.raises(MsdesisError, match='install msdesis_ros again'):
+        sample_folder()
+
+
+# The order in which the demo plays them.
+
+
+def test_the_loop_shows_each_pair_once_and_never_jumps():
+    with sample_loop() as loop:
+        pairs = find_pairs(left=str(loop / 'left'), right=str(loop / 'right'))
+        names = [left.resolve().name for left, _ in pairs]
+        assert [right.resolve().name for _, right in pairs] == names
+        assert read_rgb(pairs[1][0]).shape == (512, 640, 3)
+        assert (loop / 'calibration.json').is_file()
+    assert not loop.exists()
+    numbers = [int(name[:6]) for name in names]
+    assert sorted(numbers) == list(range(10))
+    assert max(abs(a - b) for a, b in zip(numbers, numbers[1:] + numbers[:1], strict=True)) == 2
+    assert sample_names(sample_folder()), 'the pictures themselves stay'
+
+
+def test_a_loop_that_cannot_be_laid_out_names_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'none'))
+    with pytest.raises(MsdesisError, match='TMPDIR'), sample_loop():
+        pass
+
+
+# How they are made.
+
+
+def test_a_sample_is_made_of_a_data_set(dataset, tmp_path, monkeypatch):
+    folder = make_sample_files(dataset, tmp_path / 'sample')
+    names = [f'{side}/{n:06d}.jpg' for side in ('left', 'right') for n in range(4)]
+    truths = [
+        f'truth/{n:06d}_{name}.png'
+        for n in range(4)
+        for name in ('disparity', 'instrument_mask', 'occlusion')
+    ]
+    assert sample_names(folder) == sorted([*names, *truths, 'calibration.json'])
+    written = json.loads((folder / 'manifest.json').read_text())
+    assert sorted(written['sha256']) == sample_names(folder)
+    assert written['command'] == (
+        'msdesis synth --source fake --sequence --distorted --size 96x64 --frames 4 --seed 3'
+    )
+    raw = read_rgb(dataset / '000003' / 'left_distorted.png').astype(int)
+    assert np.abs(read_rgb(folder / 'left/000003.jpg') - raw).mean() < 2
+    calibrations = [
+        read_calibration(path, image_size=FAKE_SIZE)
+        for path in (folder / 'calibration.json', dataset / '000003/calibration_distorted.json')
+    ]
+    for made, own in zip(*calibrations, strict=True):
+        np.testing.assert_array_equal(made.projection, own.projection)
+        np.testing.assert_array_equal(made.distortion, own.distortion)
+
+    monkeypatch.setattr(sample, '_FOLDER', folder)
+    truth, frame = sample_truth(3), read_frame(dataset / '000003')
+    np.testing.assert_allclose(truth.disparity_px, frame.disparity_px, atol=1 / 256 + 1e-6)
+    assert np.isnan(truth.disparity_px).any()
+    np.testing.assert_array_equal(truth.instrument_mask, frame.instrument_mask)
+    np.testing.assert_array_equal(truth.occluded, frame.occluded)
+
+
+def test_an_older_sample_is_replaced_and_gives_the_same_bytes(dataset, tmp_path):
+    folder = make_sample_files(dataset, tmp_path / 'sample')
+    first = {name: (folder / name).read_bytes() for name in [*sample_names(folder)]}
+    (folder / 'left' / '000003.jpg').unlink()
+    make_sample_files(dataset, folder)
+    assert {name: (folder / name).read_bytes() for name in sample_names(folder)} == first
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(dataset, tmp_path):
+    foreign = tmp_path / 'foreign'
+    foreign.mkdir()
+    (foreign / 'mine.txt').write_text('mine')
+    with pytest.raises(UsageError, match='more than a sample'):
+        make_sample_files(dataset, foreign)
+    folder = make_sample_files(dataset, tmp_path / 'sample')
+    (folder / 'mine.txt').write_text('mine')
+    with pytest.raises(UsageError, match='more than a sample'):
+        make_sample_files(dataset, folder)
+    assert (foreign / 'mine.txt').read_text() == (folder / 'mine.txt').read_text() == 'mine'
+
+
+def test_a_data_set_without_raw_pictures_or_movement_is_refused(tmp_path):
+    generate_folder(tmp_path / 'a', FakeRecipe(sequence=True), frames=2)
+    with pytest.raises(UsageError, match='--sequence --distorted'):
+        make_sample_files(tmp_path / 'a', tmp_path / 'sample')
+    generate_folder(tmp_path / 'b', FakeRecipe(sequence=True), frames=1, distorted=True)
+    with pytest.raises(UsageError, match='two at least'):
+        make_sample_files(tmp_path / 'b', tmp_path / 'sample')
+    assert not (tmp_path / 'sample').exists()

@@ -1,6 +1,6 @@
 """Compare synthetic pictures with real ones by numbers, and draw the comparison.
 
-    python test/data/synth/measure_realism.py --frames 500 --real FOLDER --out docs/results
+    python test/data/synth/measure_realism.py --shards FOLDER --real FOLDER --out docs/results
 
 Writes `realism.png` (each statistic's spread over the synthetic pictures, and the real ones as
 dots) and `realism.json`. Real pictures are all those below the folders; masks are left out.
@@ -20,7 +20,7 @@ import numpy as np
 
 from msdesis_ros.core.errors import ImageError
 from msdesis_ros.data.images import read_rgb
-from msdesis_ros.data.synth.recipes import SourceRecipe
+from msdesis_ros.data.synth.shards import ShardReader
 from msdesis_ros.evaluation.picture_statistics import PictureStatistics, picture_statistics
 
 NAMES = [field.name for field in fields(PictureStatistics)]
@@ -29,17 +29,15 @@ ROW_PX, LEFT_PX, PLOT_PX = 34, 210, 560
 COLOURS = [(40, 110, 40), (200, 90, 20), (150, 40, 150)]  # BGR, one a folder
 
 
-def synthetic(job: tuple[SourceRecipe, int, int]) -> list[dict[str, float]]:
-    recipe, first, last = job
+def synthetic(reader: ShardReader, first: int, step: int) -> list[dict[str, float]]:
+    """Statistics of every `step`-th frame."""
     cv2.setNumThreads(1)
-    source = recipe.open()
     found = []
-    for index in range(first, last):
+    for index in range(first, len(reader), step):
         try:
-            found.append(asdict(picture_statistics(source.frame(index).left)))
+            found.append(asdict(picture_statistics(reader.frame(index).left)))
         except ImageError as error:
             sys.stderr.write(f'frame {index}: {error}\n')
-    source.close()
     return found
 
 
@@ -85,21 +83,15 @@ def write(canvas: np.ndarray, text: str, at: tuple[int, int], colour: tuple[int,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--frames', type=int, default=500)
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--source', default='render')
+    parser.add_argument('--shards', type=Path, required=True)
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--real', type=Path, action='append', required=True)
     parser.add_argument('--out', type=Path, required=True)
     options = parser.parse_args()
-    recipe = SourceRecipe(options.source, options.seed, (640, 512))
-    step = -(-options.frames // (4 * options.workers))
-    jobs = [
-        (recipe, first, min(first + step, options.frames))
-        for first in range(0, options.frames, step)
-    ]
-    with ProcessPoolExecutor(options.workers) as workers:
-        all_ = [one for part in workers.map(synthetic, jobs) for one in part]
+    reader, count = ShardReader(options.shards), options.workers
+    with ProcessPoolExecutor(count) as workers:
+        parts = workers.map(synthetic, [reader] * count, range(count), [count] * count)
+        all_ = [one for part in parts for one in part]
     made = {name: np.array([one[name] for one in all_]) for name in NAMES}
     seen = {folder.name: real(folder) for folder in options.real}
     options.out.mkdir(parents=True, exist_ok=True)

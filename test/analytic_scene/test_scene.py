@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.data.sample import sample_cameras
-from msdesis_ros.data.scene import MISS, TISSUE, Scene, rectified_truth
-from msdesis_ros.data.scene_picture import RawCamera, photograph, undistort_plumb_bob
-from msdesis_ros.data.scene_shapes import Capsule, Tissue
+from msdesis_ros.data.synth.effects.raw_cameras import undistort_plumb_bob
+
+sys.path.append(str(Path(__file__).parents[1]))
+from analytic_scene.picture import RawCamera, analytic_cameras, photograph
+from analytic_scene.scene import MISS, TISSUE, Scene, rectified_truth
+from analytic_scene.shapes import Capsule, Tissue
 
 SEEDS = range(6)
 
 
 @pytest.fixture(scope='module')
 def cameras() -> tuple[RawCamera, RawCamera]:
-    return sample_cameras((160, 128))
+    return analytic_cameras((160, 128))
 
 
 def test_the_slopes_of_the_tissue_are_the_derivatives_of_its_height():
@@ -196,3 +201,14 @@ def test_noise_is_decided_by_its_generator():
     np.testing.assert_array_equal(one, same)
     assert (one != other).mean() > 0.5
     assert 1 < one[16:32, 16:48].std() < 8
+
+
+def test_the_rig_exercises_rectification():
+    left, right = analytic_cameras()
+    angle = np.degrees(np.linalg.norm(cv2.Rodrigues(right.rotation)[0]))
+    assert 1 < angle < 2
+    assert 4.4 < np.linalg.norm(right.centre_mm) < 4.6
+    assert np.abs(left.camera_matrix - right.camera_matrix).max() > 5
+    # The lens moves the corner of the picture by dozens of pixels.
+    corner = left.camera_matrix @ left.directions[0, 0]
+    assert np.linalg.norm(corner[:2]) > 25

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from analytic_scene.scene import Moment
 
-from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.data.scene import Moment
+from msdesis_ros.data.synth.effects.raw_cameras import undistort_plumb_bob
 
 TEXTURE_PX, TEXTURE_MM = 2048, 176.0
 GRAIN_PX = 512
@@ -48,31 +48,26 @@ class RawCamera:
         return np.stack([x, y, np.ones_like(x)], axis=-1) @ self.rotation
 
 
-def undistort_plumb_bob(
-    x: np.ndarray, y: np.ndarray, distortion: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Invert the plumb_bob model (Brown 1966, OpenCV's coefficient order) by Newton's method.
-
-    x, y: distorted normalised coordinates; returns undistorted ones, exact to 1e-12. Raises
-    CalibrationError where the distortion cannot be inverted over the picture.
-    """
-    k1, k2, p1, p2, k3 = distortion
-    u, v = x.copy(), y.copy()
-    for _ in range(30):
-        r2 = u * u + v * v
-        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-        twice_radial_slope = 2 * (k1 + r2 * (2 * k2 + r2 * 3 * k3))
-        error_x = u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u) - x
-        error_y = v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v - y
-        if max(np.abs(error_x).max(), np.abs(error_y).max()) < 1e-13:
-            return u, v
-        a = radial + twice_radial_slope * u * u + 2 * p1 * v + 6 * p2 * u
-        b = twice_radial_slope * u * v + 2 * p1 * u + 2 * p2 * v
-        d = radial + twice_radial_slope * v * v + 6 * p1 * v + 2 * p2 * u
-        determinant = a * d - b * b
-        u -= (d * error_x - b * error_y) / determinant
-        v -= (a * error_y - b * error_x) / determinant
-    raise CalibrationError(f'the distortion {distortion} cannot be inverted over the picture')
+def analytic_cameras(size: tuple[int, int] = (640, 512)) -> tuple[RawCamera, RawCamera]:
+    """The left and right raw camera: unlike lenses, 1.4 degrees, 4.5 mm."""
+    width, height = size
+    scale = np.diag([width / 640, height / 512, 1.0])
+    rotation, _ = cv2.Rodrigues(np.array([0.009, -0.017, 0.014]))
+    left = RawCamera(
+        image_size=size,
+        camera_matrix=scale @ [[522.0, 0, 325.0], [0, 520.0, 250.0], [0, 0, 1]],
+        distortion=np.array([-0.17, 0.04, 0.0008, -0.0006, 0.0]),
+        rotation=np.eye(3),
+        translation_mm=np.zeros(3),
+    )
+    right = RawCamera(
+        image_size=size,
+        camera_matrix=scale @ [[516.0, 0, 312.0], [0, 514.0, 262.0], [0, 0, 1]],
+        distortion=np.array([-0.15, 0.03, -0.0005, 0.0009, 0.0]),
+        rotation=rotation,
+        translation_mm=np.array([-4.5, 0.06, 0.1]),
+    )
+    return left, right
 
 
 class Painter:

@@ -1,8 +1,8 @@
-"""A first procedural surgical scene that moves, and what a ray of it meets.
+"""A procedural scene that moves, and what a ray of it meets, for tests of geometry.
 
 World frame: the raw left camera's optical frame (x right, y down, z forward), millimetres.
-Every surface is analytic (`scene_shapes.py`), so the depth along any ray is known to 1e-6 mm,
-without a mesh. `scene_picture.py` makes pictures of it.
+Every surface is analytic (`shapes.py`), so the depth along any ray is known to 1e-6 mm,
+without a mesh. `picture.py` makes pictures of it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-
-from msdesis_ros.data.scene_shapes import Capsule, Instrument, Tissue
+from analytic_scene.shapes import Capsule, Instrument, Tissue
 
 MISS, TISSUE = -1, 0  # surface ids; 1 and above are the parts of the instruments, in order
 
