@@ -226,6 +226,7 @@ void main() {
         float gain = mix(1.0, mirror_gain, metal) * mix(1.0, 0.35, rough * (1.0 - metal));
         sum += scene * mirrored * PI * fresnel(f0, nv) * gain;
     }
-    radiance = vec4(sum, 1.0);
+    // Half floats end at 65504; a mirrored light may be brighter.
+    radiance = vec4(min(sum, vec3(60000.0)), 1.0);
 }
 """

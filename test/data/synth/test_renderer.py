@@ -119,6 +119,18 @@ def test_highlights_stand_at_other_places_in_the_two_views_unless_clean(renderer
     )
 
 
+def test_a_mirrored_light_is_bright_but_finite(renderer):
+    mirror = Material(
+        colour=(1.0, 1.0, 1.0), second_colour=(1.0, 1.0, 1.0), metallic=1.0, roughness=0.01
+    )
+    # Exposed for what is far, a mirror close by outshines what half floats can hold.
+    lights = (Light((0.0, 0.0, 0.0), cone=0.0), Light((4.4, 0.0, 0.0), cone=0.0))
+    patch = replace(plane(6.0, half_mm=1.0), material=mirror)
+    left, right = renderer.render(scene(patch, plane(200.0), lights=lights), RIG)
+    assert max(left.radiance.max(), right.radiance.max()) > 10_000
+    assert np.isfinite(left.radiance).all() and np.isfinite(right.radiance).all()
+
+
 def test_the_camera_may_stand_anywhere(renderer):
     pose = np.eye(4)
     pose[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]  # looks along the world's x
