@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.fast.config import FastConfig
 from msdesis_ros.nets.msdesis.config import MsdesisConfig
 from msdesis_ros.nets.torch_extra import require_torch
 
@@ -18,7 +19,8 @@ def create_network(family: str, **options: Any) -> nn.Module:
     """Create a network of `family` with fresh random weights, in train mode, on the CPU.
 
     `options` are the fields of the family's config, e.g. `create_network('msdesis',
-    encoder='light')` (see MsdesisConfig). Raises UsageError for an unknown family, an unknown,
+    encoder='light')` (see MsdesisConfig) or `create_network('msdesis_fast', size='base')` (see
+    FastConfig). Raises UsageError for an unknown family, an unknown,
     missing or wrong option, MissingExtraError where PyTorch is not installed.
     """
     if family not in FAMILIES:
@@ -43,6 +45,14 @@ def _msdesis(config: MsdesisConfig) -> nn.Module:
     return Msdesis(config)
 
 
-FAMILIES: dict[str, tuple[type[MsdesisConfig], Callable[[MsdesisConfig], nn.Module]]] = {
+def _msdesis_fast(config: FastConfig) -> nn.Module:
+    require_torch(what='a network')
+    from msdesis_ros.nets.fast.model import FastStereo
+
+    return FastStereo(config)
+
+
+FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
     'msdesis': (MsdesisConfig, _msdesis),
+    'msdesis_fast': (FastConfig, _msdesis_fast),
 }

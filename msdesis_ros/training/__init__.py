@@ -1,4 +1,4 @@
-"""Losses, training loops and their configurations. Empty until the first network arrives.
+"""Losses, augmentations, training loops and their configurations.
 
 May import `core`, `nets`, `data`, `evaluation` and `export`.
 """

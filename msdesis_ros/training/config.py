@@ -1,0 +1,278 @@
+"""A training as one JSON file: frozen dataclasses, where an unknown key is an error."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from msdesis_ros.core.errors import FileFormatError, UsageError, shown
+from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
+from msdesis_ros.training.augment import AugmentSettings
+from msdesis_ros.training.losses import FastWeights
+from msdesis_ros.training.schedules import Schedule
+
+# On the CPU of PyTorch 2.13 the gradient of a convolution from one pixel to one pixel is whatever
+# was in memory, in bfloat16: seen in the encoder's coarsest level with sides of 32 px.
+BF16_SMALLEST_CROP = 64
+TASKS = ('disparity', 'multitask', 'segmentation')
+Chosen = TypeVar('Chosen')
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """One folder of pairs. shards: of synthetic frames. weight: its share of the training among
+    the other sources' weights; null = by its number of pairs.
+    """
+
+    shards: str
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """train, validation: sources. crops: (width, height) px, of which each step takes one.
+    when_broken: 'stop' or 'skip'. workers: processes that read ahead; 0 = none.
+    """
+
+    train: tuple[SourceSettings, ...]
+    validation: tuple[SourceSettings, ...] = ()
+    validation_frames: int = 64
+    crops: tuple[tuple[int, int], ...] = ((320, 256),)
+    when_broken: str = 'stop'
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class PublishedLoss:
+    """Settings of the losses in the MSDESIS release, by their names there.
+
+    disparity_loss: 'multiscale_smooth_l1' or 'unsupervised_multiscale'.
+    """
+
+    disparity_loss: str = 'multiscale_smooth_l1'
+    scale_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    ssim_alpha: float = 0.9
+    photometric_smoothness_alpha: float = 0.7
+    segmentation_criterion: str = 'dice_wbce'
+    segmentation_alpha: float = 0.5
+    disparity_segmentation_weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        _one_of('disparity_loss', self.disparity_loss, DISPARITY_LOSSES)
+        _one_of('segmentation_criterion', self.segmentation_criterion, SEGMENTATION_CRITERIA)
+        if len(self.scale_weights) != 6 or not sum(self.scale_weights) > 0:
+            raise UsageError('scale_weights are six numbers whose sum is above 0')
+        for name in (
+            'ssim_alpha',
+            'photometric_smoothness_alpha',
+            'segmentation_alpha',
+            'disparity_segmentation_weight',
+        ):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f'{name} is {getattr(self, name)}; expected 0 to 1')
+
+
+DISPARITY_LOSSES = ('multiscale_smooth_l1', 'unsupervised_multiscale')
+SEGMENTATION_CRITERIA = ('dice_wbce', 'jaccard_wbce')
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """AdamW. clip_norm: highest norm of all gradients together; null = no limit. accumulate:
+    batches whose gradients are averaged for one step. ema_decay: of the averaged weights, which
+    are validated and saved; 0 = the last weights themselves.
+    """
+
+    schedule: Schedule
+    weight_decay: float = 1e-4
+    clip_norm: float | None = 5.0
+    batch_size: int = 8
+    accumulate: int = 1
+    ema_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How it runs. precision: 'fp32' or 'bf16' (of the convolutions; geometry and losses stay
+    float32). device: 'cpu', 'cuda', or 'auto' = CUDA where there is one. Periods are in steps.
+    """
+
+    precision: str = 'fp32'
+    channels_last: bool = True
+    device: str = 'auto'
+    threads: int | None = None
+    log_every: int = 20
+    validate_every: int = 1000
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        _one_of('precision', self.precision, ('fp32', 'bf16'))
+        _one_of('device', self.device, ('auto', 'cpu', 'cuda'))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training. network: family and options of `create_network`. mean, std: normalisation of
+    R, G, B from 0 to 1. init: weights to begin with; null = fresh ones.
+    """
+
+    name: str
+    task: str
+    network: dict[str, Any]
+    data: DataSettings
+    optimiser: OptimiserSettings
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    fast_loss: FastWeights = field(default_factory=FastWeights)
+    published_loss: PublishedLoss = field(default_factory=PublishedLoss)
+    run: RunSettings = field(default_factory=RunSettings)
+    seed: int = 5
+    init: str | None = None
+    mean: tuple[float, float, float] = SCARED_MEAN
+    std: tuple[float, float, float] = SCARED_STD
+
+    def __post_init__(self) -> None:
+        _one_of('task', self.task, TASKS)
+        if not self.name or not all(c.isalnum() or c in '_-' for c in self.name):
+            raise UsageError(f'name is {self.name!r}; expected letters, digits, _ and -')
+        if not isinstance(self.network.get('family'), str):
+            raise UsageError('network needs a family, e.g. {"family": "msdesis_fast"}')
+        for name, value in (
+            ('batch_size', self.optimiser.batch_size),
+            ('accumulate', self.optimiser.accumulate),
+            ('log_every', self.run.log_every),
+            ('validate_every', self.run.validate_every),
+            ('checkpoint_every', self.run.checkpoint_every),
+            ('validation_frames', self.data.validation_frames),
+        ):
+            if value < 1:
+                raise UsageError(f'{name} is {value}; expected 1 or more')
+        if not 0 <= self.optimiser.ema_decay < 1:
+            raise UsageError(
+                f'ema_decay is {self.optimiser.ema_decay}; expected 0 or more, below 1'
+            )
+        smallest = min((min(crop) for crop in self.data.crops), default=0)
+        if self.run.precision == 'bf16' and smallest < BF16_SMALLEST_CROP:
+            raise UsageError(
+                f'data.crops has a side of {smallest} px; run.precision bf16 needs '
+                f'{BF16_SMALLEST_CROP} px or more'
+            )
+        if min(self.std) <= 0:
+            raise UsageError(f'std is {self.std}; expected numbers above 0')
+
+
+def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
+    """Read a JSON file and apply `key=value` changes (keys with dots, values in JSON or text).
+
+    Raises FileFormatError where the file is no JSON object, UsageError for an unknown, missing or
+    wrong key.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f'cannot read the training configuration {path}: {error}') from error
+    if not isinstance(content, dict):
+        raise FileFormatError(f'{path} holds no JSON object; see config/train for examples')
+    for change in changes:
+        _change(content, change)
+    return build(TrainConfig, content, where='')
+
+
+def build(kind: type[Chosen], content: Any, *, where: str) -> Chosen:
+    """Make the dataclass `kind` of JSON; `where` it stands, for messages."""
+    if not isinstance(content, Mapping):
+        raise UsageError(f'{where or "the configuration"} is {shown(content)}; expected an object')
+    hints = get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}
+    unknown = sorted(set(content) - set(known))
+    if unknown:
+        raise UsageError(
+            f'{_key(where, unknown[0])} is unknown; known keys of {where or "the configuration"}: '
+            f'{", ".join(known)}'
+        )
+    needed = [
+        name
+        for name, item in known.items()
+        if item.default is MISSING and item.default_factory is MISSING and name not in content
+    ]
+    if needed:
+        raise UsageError(f'{_key(where, needed[0])} is missing; add it to the configuration')
+    values = {
+        name: _typed(hints[name], value, _key(where, name)) for name, value in content.items()
+    }
+    return kind(**values)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type of a field; UsageError where it is none."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in arguments:
+            return None
+        (hint,) = (argument for argument in arguments if argument is not NoneType)
+        return _typed(hint, value, where)
+    if is_dataclass(hint):
+        return build(hint, value, where=where)
+    if origin is tuple and isinstance(value, list):
+        endless = len(arguments) == 2 and arguments[1] is Ellipsis
+        if not endless and len(value) != len(arguments):
+            raise UsageError(f'{where} is {shown(value)}; expected {len(arguments)} values')
+        kinds = [arguments[0]] * len(value) if endless else arguments
+        return tuple(
+            _typed(kind, item, f'{where}.{at}')
+            for at, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    plain = dict if origin is dict else list if origin is tuple else hint
+    wrong = not isinstance(value, plain) or (plain is int and isinstance(value, bool))
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):
+        names = {dict: 'an object', list: 'a list', str: 'a text', int: 'a whole number'}
+        names |= {float: 'a number', bool: 'true or false'}
+        raise UsageError(f'{where} is {shown(value)}; expected {names[plain]}')
+    return value
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    """Set one key of the JSON, e.g. 'optimiser.batch_size=4' or 'data.train.0.shards=out/x'."""
+    key, equals, text = change.partition('=')
+    if not equals or not key:
+        raise UsageError(f'--set {change!r} is no key=value, e.g. optimiser.batch_size=4')
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    *parents, last = key.split('.')
+    place: Any = content
+    for name in parents:
+        if isinstance(place, list):
+            place = place[_position(place, name, key)]
+        elif isinstance(place, dict):
+            place = place.setdefault(name, {})
+        else:
+            raise UsageError(f'--set {key}: {name} lies in {shown(place)}, which has no keys')
+    if isinstance(place, list):
+        place[_position(place, last, key)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise UsageError(f'--set {key}: {last} lies in {shown(place)}, which has no keys')
+
+
+def _position(place: list[Any], name: str, key: str) -> int:
+    if not name.isdecimal() or int(name) >= len(place):
+        raise UsageError(f'--set {key}: {name!r} is no position in a list of {len(place)}')
+    return int(name)
+
+
+def _key(where: str, name: str) -> str:
+    return f'{where}.{name}' if where else name
+
+
+def _one_of(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f'{name} is {value!r}; known: {", ".join(known)}')

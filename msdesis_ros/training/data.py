@@ -1,0 +1,109 @@
+"""Batches for a loop: which samples a step takes, and how workers make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.fast.config import COARSEST_STRIDE
+from msdesis_ros.training.augment import AugmentSettings, augmented, cropped
+from msdesis_ros.training.batch import Batch, Sample, collate
+from msdesis_ros.training.sources import Mixture
+
+# Streams of random numbers that must not repeat one another.
+_CROPS, _SAMPLES = 1, 2
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """How steps take samples: every step `batch_size` on each of `ranks` processes, for `rank`.
+
+    Step s takes the samples from s * batch_size * ranks on. crops: the (width, height) of crops,
+    px, of which each step takes one. Raises UsageError for a side that is no multiple of 32.
+    """
+
+    batch_size: int
+    crops: tuple[tuple[int, int], ...]
+    seed: int
+    rank: int = 0
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or not self.crops:
+            raise UsageError('a step takes at least one sample, and needs at least one crop size')
+        for size in self.crops:
+            if min(size) < 1 or any(side % COARSEST_STRIDE for side in size):
+                raise UsageError(
+                    f'the crop {size[0]}x{size[1]} has a side that is no multiple of '
+                    f'{COARSEST_STRIDE}'
+                )
+
+    def crop(self, step: int) -> tuple[int, int]:
+        """(width, height) of a step's samples, the same in every process."""
+        rng = np.random.default_rng([self.seed, _CROPS, step])
+        return self.crops[int(rng.integers(len(self.crops)))]
+
+    def numbers(self, step: int) -> list[tuple[int, int]]:
+        """(step, number of the sample) of what this process takes."""
+        first = (step * self.ranks + self.rank) * self.batch_size
+        return [(step, number) for number in range(first, first + self.batch_size)]
+
+
+class TrainingSet(Dataset):
+    """Augmented samples by (step, number): both decide the sample, nothing else does."""
+
+    def __init__(self, mixture: Mixture, settings: AugmentSettings, plan: StepPlan) -> None:
+        self.mixture, self.settings, self.plan = mixture, settings, plan
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        step, number = key
+        rng = np.random.default_rng([self.plan.seed, _SAMPLES, number])
+        sample = self.mixture.sample(number)
+        return augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
+
+
+class _Steps(Sampler):
+    def __init__(self, plan: StepPlan, first: int, stop: int) -> None:
+        self.plan, self.first, self.stop = plan, first, stop
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return (self.plan.numbers(step) for step in range(self.first, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+
+def training_batches(
+    samples: TrainingSet, *, first: int, stop: int, workers: int
+) -> DataLoader[Batch]:
+    """The batches of the steps `first` to `stop` - 1, the same for any number of workers."""
+    return DataLoader(
+        samples,
+        batch_sampler=_Steps(samples.plan, first, stop),
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def validation_batches(mixture: Mixture, *, frames: int) -> Iterator[Batch]:
+    """The first records of each source, one after the other, in turn; unchanged but for a border
+    that makes the sides multiples of 32.
+    """
+    longest = max(len(source) for source in mixture.sources)
+    places = ((s, n) for n in range(longest) for s in mixture.sources if n < len(s))
+    for (source, number), _ in zip(places, range(frames), strict=False):
+        sample = source.sample(number)
+        height, width = sample.left.shape[:2]
+        size = tuple(side // COARSEST_STRIDE * COARSEST_STRIDE for side in (width, height))
+        if not min(size):
+            raise UsageError(
+                f'frame {number} of {source.name} is {width}x{height} px; expected 32x32 or more'
+            )
+        left, top = (width - size[0]) // 2, (height - size[1]) // 2
+        yield collate([cropped(sample, left=left, top=top, size=size)])

@@ -1,0 +1,269 @@
+"""The training loop: step by step, and from any step on again to the same numbers.
+
+A loop of our own: a step is a function of the checkpoint and its number, so that a run that was
+killed repeats itself to the bit. Frameworks go on from the epoch, or repeat its samples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from msdesis_ros.training.config import TrainConfig
+from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, validation_batches
+from msdesis_ros.training.divergence import DivergenceWatch
+from msdesis_ros.training.journal import Journal, Progress
+from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
+from msdesis_ros.training.objectives import network_of, objective_of
+from msdesis_ros.training.ranks import Ranks
+from msdesis_ros.training.sources import Mixture, ShardSource
+from msdesis_ros.training.state_files import (
+    BEST,
+    LAST,
+    fingerprint,
+    load_weights,
+    read_state,
+    require_same,
+    write_state,
+)
+from msdesis_ros.training.validation import Figures, validate
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended. reason: why before its last step; None = it is done. best: figures of the
+    best weights, by name, and `step`; None where nothing was validated.
+    """
+
+    step: int
+    reason: str | None
+    best: dict[str, float] | None
+
+
+class Training:
+    """One training in one process. Make it, `run` it; `network` then has the weights to ship."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        ranks: Ranks = Ranks(),  # noqa: B008 - a frozen value
+        resume: bool = False,
+        say: Callable[[str], None] = lambda sentence: None,
+        progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        """Read the data's manifests, make the network and, to `resume`, the checkpoint in
+        `folder`. Raises MsdesisError for anything that would stop the first step.
+        """
+        if config.run.threads:
+            torch.set_num_threads(config.run.threads)
+        self.folder, self.ranks = folder, ranks
+        self._say, self._progress = say, progress
+        self._mixture = _mixture(config, 'train')
+        self.config = config = _in_steps(config, self._mixture.epoch_size, ranks)
+        optimiser = config.optimiser
+        self._validation = _mixture(config, 'validation') if config.data.validation else None
+        self._plan = StepPlan(
+            batch_size=optimiser.batch_size * optimiser.accumulate,
+            crops=config.data.crops,
+            seed=config.seed,
+            rank=ranks.rank,
+            ranks=ranks.size,
+        )
+        self._runner = Runner(config, device_of(config, local_rank=ranks.local))
+        network = network_of(config)
+        if config.init:
+            load_weights(network, Path(config.init))
+        self._network = self._runner.placed(network)
+        self._objective = objective_of(config, network)
+        self._averaged = AveragedWeights(network, optimiser.ema_decay)
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(), lr=optimiser.schedule.lr, weight_decay=optimiser.weight_decay
+        )
+        self._watch = DivergenceWatch()
+        self._window: dict[str, list[float]] = {}
+        self._best: dict[str, float] | None = None
+        self.step = 0
+        self._term_names: tuple[str, ...] = ()
+        self._journal: Journal | None = None
+        if resume:
+            self._load(read_state(folder / LAST))
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The averaged network, in eval mode."""
+        return self._averaged.network
+
+    def run(self, should_stop: Callable[[], str | None] = lambda: None) -> TrainResult:
+        """Train to the last step, or until `should_stop` gives a reason after a step.
+
+        Either way a checkpoint is written. Raises DivergenceError where the training is lost (the
+        last checkpoint stays as it was), FileFormatError for a broken record.
+        """
+        steps = self.config.optimiser.schedule.steps
+        batches = training_batches(
+            TrainingSet(self._mixture, self.config.augment, self._plan),
+            first=self.step,
+            stop=steps,
+            workers=self.config.data.workers,
+        )
+        shared = self.ranks.shared(self._network)
+        reason, begin, first = None, time.monotonic(), self.step
+        for batch in batches:
+            values = self._train_step(shared, batch)
+            stop = should_stop() if self.ranks.first else None
+            values.append(float(stop is not None))
+            *means, stopping = self.ranks.mean(values, self._runner.device)
+            self._account(means, batch.skipped)
+            pairs = (self.step - first) * self._plan.batch_size * self.ranks.size
+            if self.ranks.first:
+                speed = pairs / max(time.monotonic() - begin, 1e-9)
+                self._progress(Progress(self.step, steps, sum(means[1:]), speed))
+            self._periodic(steps, ending=stopping > 0)
+            if stopping:
+                reason = stop or 'the first process asked to stop'
+                break
+        if self._journal is not None:
+            self._journal.close()
+        self.ranks.wait()
+        return TrainResult(self.step, reason, self._best)
+
+    def use_best(self) -> None:
+        """Put the best weights of the validation into `network`, where there are some."""
+        if self._best is not None:
+            self.network.load_state_dict(read_state(self.folder / BEST)['network'])
+
+    def _train_step(self, network, batch) -> list[float]:
+        """One change of the weights: the norm of the gradients and the loss terms."""
+        settings = self.config.optimiser
+        lr = settings.schedule.lr_at(self.step)
+        for group in self._optimiser.param_groups:
+            group['lr'] = lr
+        self._network.train()
+        self._optimiser.zero_grad(set_to_none=True)
+        totals: dict[str, float] = {}
+        for piece in range(settings.accumulate):
+            start = piece * settings.batch_size
+            part = batch.part(start, start + settings.batch_size).to(self._runner.device)
+            # Processes exchange gradients once a step, with the last piece.
+            waits = self.ranks.size > 1 and piece < settings.accumulate - 1
+            with network.no_sync() if waits else nullcontext():
+                output = self._runner.output(network, part)
+                terms = self._objective.terms(output, part)
+                (sum(terms.values()) / settings.accumulate).backward()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + float(term.detach()) / settings.accumulate
+        self._term_names = tuple(totals)
+        limit = float('inf') if settings.clip_norm is None else settings.clip_norm
+        norm = float(torch.nn.utils.clip_grad_norm_(self._network.parameters(), limit))
+        if all(map(_is_number, totals.values())) and self._watch.gradient(self.step, norm):
+            self._optimiser.step()
+            self._averaged.update(self._network, self.step)
+        return [norm, *totals.values()]
+
+    def _account(self, means: list[float], skipped: tuple[str, ...]) -> None:
+        """Look at the figures of the step that was made, and count it."""
+        norm, *values = means
+        terms = dict(zip(self._term_names, values, strict=True))
+        self._watch.loss(self.step, terms)
+        figures = {'gradient_norm': norm, 'loss': sum(values), **terms}
+        for name, value in figures.items():
+            total = self._window.setdefault(name, [0.0, 0])
+            total[0], total[1] = total[0] + value, total[1] + 1
+        if self.ranks.first:
+            if self._journal is None:
+                self._journal = Journal(
+                    self.folder, self._term_names, done=self.step, say=self._say
+                )
+            self._journal.once(skipped)
+        self.step += 1
+
+    def _periodic(self, steps: int, *, ending: bool) -> None:
+        """What comes after some steps: a row, a validation, a checkpoint."""
+        run, last = self.config.run, self.step == steps
+        values: dict[str, float] = {}
+        if self.step % run.log_every == 0 or last:
+            values = {name: total / count for name, (total, count) in self._window.items()}
+            values['lr'] = self._optimiser.param_groups[0]['lr']
+            self._window = {}
+        validating = self._validation is not None and (self.step % run.validate_every == 0 or last)
+        if validating and self.ranks.first:
+            figures = self._validate()
+            values.update(asdict(figures))
+            self._keep_best(figures)
+        if values and self._journal is not None:
+            self._journal.row(self.step, values)
+        if (self.step % run.checkpoint_every == 0 or last or ending) and self.ranks.first:
+            write_state(self.folder / LAST, self._state())
+        if validating:
+            self.ranks.wait()
+
+    def _validate(self) -> Figures:
+        assert self._validation is not None
+        return validate(
+            self.network,
+            validation_batches(self._validation, frames=self.config.data.validation_frames),
+            runner=self._runner,
+            objective=self._objective,
+            max_disparity=self._network.config.max_disparity,
+        )
+
+    def _keep_best(self, figures: Figures) -> None:
+        score = figures.score(self.config.task)
+        if score is None or (self._best is not None and score >= self._best['score']):
+            return
+        self._best = {'score': score, 'step': self.step, **asdict(figures)}
+        state = {'network': self.network.state_dict(), 'figures': self._best}
+        write_state(self.folder / BEST, state)
+
+    def _state(self) -> dict[str, object]:
+        return {
+            'config': fingerprint(self.config),
+            'ranks': self.ranks.size,
+            'step': self.step,
+            'network': self._network.state_dict(),
+            'optimiser': self._optimiser.state_dict(),
+            'averaged': self.network.state_dict(),
+            'watch': self._watch.state(),
+            'window': self._window,
+            'best': self._best,
+        }
+
+    def _load(self, state: dict) -> None:
+        path = self.folder / LAST
+        require_same(self.config, state['config'], path)
+        if state['ranks'] != self.ranks.size:
+            self._say(f'{path} was written by {state["ranks"]} processes: other samples follow')
+        self.step = state['step']
+        self._network.load_state_dict(state['network'])
+        self._optimiser.load_state_dict(state['optimiser'])
+        self.network.load_state_dict(state['averaged'])
+        self._watch.load(state['watch'])
+        self._window, self._best = state['window'], state['best']
+
+
+def _in_steps(config: TrainConfig, pairs: int, ranks: Ranks) -> TrainConfig:
+    optimiser = config.optimiser
+    batch_size = optimiser.batch_size * optimiser.accumulate * ranks.size
+    schedule = optimiser.schedule.resolved(pairs=pairs, batch_size=batch_size)
+    return replace(config, optimiser=replace(optimiser, schedule=schedule))
+
+
+def _mixture(config: TrainConfig, part: str) -> Mixture:
+    settings = getattr(config.data, part)
+    return Mixture(
+        [ShardSource(source.shards) for source in settings],
+        weights=[source.weight for source in settings],
+        seed=config.seed,
+        when_broken=config.data.when_broken,
+    )
+
+
+def _is_number(value: float) -> bool:
+    return abs(value) < float('inf')

@@ -1,0 +1,133 @@
+"""What each network family is trained for: from a batch to one number, and to an answer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.registry import create_network
+from msdesis_ros.training.batch import Batch
+from msdesis_ros.training.config import TrainConfig
+from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
+from msdesis_ros.training.published_losses import (
+    multiscale_smooth_l1,
+    segmentation_loss,
+    unsupervised_multiscale,
+)
+
+
+class Answer(NamedTuple):
+    """N x 1 x H x W float32 each, or None where the network does not answer it."""
+
+    disparity_px: Tensor | None
+    mask_logits: Tensor | None
+
+
+class Objective(Protocol):
+    """The bridge between one family and the loop."""
+
+    def terms(self, output: object, batch: Batch) -> dict[str, Tensor]:
+        """Every term of the loss, weighted, so that their sum is the loss."""
+
+    def answer(self, output: object) -> Answer:
+        """The output in the words of the metrics."""
+
+
+def network_of(config: TrainConfig) -> nn.Module:
+    """A fresh network of the configuration; its weights depend on the seed alone."""
+    options = dict(config.network)
+    family = options.pop('family')
+    if family == 'msdesis' and options.setdefault('mode', config.task) != config.task:
+        raise UsageError(
+            f'network.mode is {options["mode"]!r}, but the task is {config.task}; leave it out'
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return create_network(family, **options)
+
+
+def objective_of(config: TrainConfig, network: nn.Module) -> Objective:
+    """The losses of the configuration for its network."""
+    kinds = {'msdesis': PublishedObjective, 'msdesis_fast': FastObjective}
+    return kinds[config.network['family']](config, network)
+
+
+class FastObjective:
+    """Of the fast network: FastWeights, those of the task."""
+
+    def __init__(self, config: TrainConfig, network: nn.Module) -> None:
+        names = {
+            'disparity': DISPARITY_TERMS,
+            'segmentation': MASK_TERMS,
+            'multitask': DISPARITY_TERMS + MASK_TERMS,
+        }[config.task]
+        weights = {name: getattr(config.fast_loss, name) for name in names}
+        self._weights = {name: weight for name, weight in weights.items() if weight}
+        if not self._weights:
+            raise UsageError(f'every loss weight for the task {config.task} is 0')
+        self._occluded = config.fast_loss.occluded
+        self._max_disparity = network.config.max_disparity
+
+    def terms(self, output, batch: Batch) -> dict[str, Tensor]:
+        found = fast_terms(
+            output, batch, max_disparity=self._max_disparity, occluded_weight=self._occluded
+        )
+        return {name: weight * found[name] for name, weight in self._weights.items()}
+
+    def answer(self, output) -> Answer:
+        return Answer(output.disparity_px, output.mask_logits)
+
+
+class PublishedObjective:
+    """Of MSDESIS: the losses of its release."""
+
+    def __init__(self, config: TrainConfig, network: nn.Module) -> None:
+        self._loss = config.published_loss
+        share = self._loss.disparity_segmentation_weight
+        self._shares = {
+            'disparity': (1.0, 0.0),
+            'segmentation': (0.0, 1.0),
+            'multitask': (share, 1 - share),
+        }[config.task]
+        self._max_disparity = network.config.max_disparity
+        if network.config.n_classes != 1:
+            raise UsageError('training knows one class, the instrument; leave n_classes at 1')
+
+    def terms(self, output, batch: Batch) -> dict[str, Tensor]:
+        disparities, logits = output
+        terms = {}
+        if self._shares[0]:
+            terms['disparity'] = self._shares[0] * self._disparity(disparities, batch)
+        if self._shares[1]:
+            terms['segmentation'] = self._shares[1] * segmentation_loss(
+                logits,
+                batch.mask,
+                criterion=self._loss.segmentation_criterion,
+                share=self._loss.segmentation_alpha,
+            )
+        return terms
+
+    def answer(self, output) -> Answer:
+        disparities, logits = output
+        return Answer(None if disparities is None else disparities[0], logits)
+
+    def _disparity(self, disparities, batch: Batch) -> Tensor:
+        weights = self._loss.scale_weights
+        if self._loss.disparity_loss == 'multiscale_smooth_l1':
+            return multiscale_smooth_l1(
+                disparities,
+                batch.disparity_px,
+                max_disparity=self._max_disparity,
+                scale_weights=weights,
+            )
+        return unsupervised_multiscale(
+            disparities,
+            batch.left.float() / 255,
+            batch.right.float() / 255,
+            scale_weights=weights,
+            ssim_share=self._loss.ssim_alpha,
+            photometric_share=self._loss.photometric_smoothness_alpha,
+        )

@@ -1,0 +1,115 @@
+"""`msdesis train`: from a configuration to weights with a card, in one run or in several."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip('torch', reason='the extra torch is not installed')
+
+from msdesis_ros.cli.app import app  # noqa: E402
+from msdesis_ros.core.errors import UsageError  # noqa: E402
+from msdesis_ros.runtime.cards import load_card  # noqa: E402
+
+TRAINING = Path(__file__).parents[1] / 'training'
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f'msdesis_cli_{name}', TRAINING / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def tiny():
+    torch.set_num_threads(1)
+    return load('tiny')
+
+
+@pytest.fixture(scope='module')
+def shards(tmp_path_factory):
+    return load('scenes').write_boxed_walls(tmp_path_factory.mktemp('cli') / 'boxes', 6)
+
+
+@pytest.fixture
+def config(tiny, shards, tmp_path):
+    path = tmp_path / 'tiny.json'
+    content = tiny.tiny_content(shards, optimiser__schedule={'steps': 4, 'lr': 0.002})
+    path.write_text(json.dumps(content), encoding='utf-8')
+    return path
+
+
+def msdesis(*arguments):
+    return CliRunner().invoke(app, ['train', *map(str, arguments)])
+
+
+def test_a_training_ends_in_weights_with_a_card(config, tmp_path):
+    out = tmp_path / 'out'
+    done = msdesis('multitask', '--config', config, '--out', out)
+    assert done.exit_code == 0, done.output
+    assert '4 steps are done, best at step 4' in done.output
+    card = load_card('tiny', out)
+    assert card.family == 'msdesis_fast' and card.verify() == []
+    assert card.heads == {'disparity', 'instrument_mask', 'uncertainty'}
+    assert card.training.seed == 5 and '6 synthetic pairs' in card.training.data
+    figures = {figure.figure for figure in card.measured}
+    assert 'validation epe_px at step 4' in figures
+    assert {'metrics.csv', 'last.pt', 'best.pt'} <= {file.name for file in out.iterdir()}
+
+
+def test_the_weights_are_those_that_were_validated(config, tmp_path):
+    from safetensors.torch import load_file
+
+    out = tmp_path / 'out'
+    msdesis('multitask', '--config', config, '--out', out)
+    best = torch.load(out / 'best.pt', weights_only=True)['network']
+    shipped = load_file(out / 'model.safetensors')
+    assert shipped.keys() == best.keys()
+    assert all(torch.equal(shipped[name], best[name]) for name in best)
+
+
+def test_no_time_left_ends_in_a_checkpoint_that_goes_on(config, tmp_path):
+    out = tmp_path / 'out'
+    ended = msdesis('multitask', '--config', config, '--out', out, '--minutes', 0)
+    assert ended.exit_code == 0 and 'steps 0 to 1 of 4 are done' in ended.output, ended.output
+    assert not (out / 'model.safetensors').exists()
+    done = msdesis('multitask', '--config', config, '--out', out, '--resume')
+    assert done.exit_code == 0 and (out / 'model.safetensors').exists(), done.output
+
+
+def test_a_training_is_not_overwritten(config, tmp_path):
+    out = tmp_path / 'out'
+    msdesis('multitask', '--config', config, '--out', out, '--minutes', 0)
+    again = msdesis('multitask', '--config', config, '--out', out)
+    assert isinstance(again.exception, UsageError) and '--resume' in str(again.exception)
+
+
+def test_the_task_must_be_that_of_the_configuration(config):
+    done = msdesis('disparity', '--config', config)
+    assert isinstance(done.exception, UsageError)
+    assert 'msdesis train multitask' in str(done.exception)
+
+
+def test_a_typo_in_a_change_is_refused(config, tmp_path):
+    done = msdesis('multitask', '--config', config, '--set', 'optimizer.lr=1', '--out', tmp_path)
+    assert isinstance(done.exception, UsageError) and 'optimizer is unknown' in str(done.exception)
+
+
+def test_the_published_network_gets_a_checkpoint_that_loads(config, tmp_path):
+    from msdesis_ros.nets.checkpoints import load_checkpoint
+
+    out = tmp_path / 'out'
+    network = '{"family": "msdesis", "encoder": "light", "max_disparity": 64}'
+    done = msdesis(
+        'disparity', '--config', config, '--out', out, '--set', f'network={network}',
+        '--set', 'task=disparity', '--set', 'optimiser.schedule.steps=1',
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    loaded = load_checkpoint(out / 'model.safetensors', encoder='light', max_disparity=64)
+    assert loaded.network.config.candidates == 3
+    assert load_card('tiny', out).heads == {'disparity'}

@@ -1,0 +1,148 @@
+"""Configurations: what ships is valid, and a slip of the pen is told where it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip('torch', reason='the extra torch is not installed')
+
+from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
+from msdesis_ros.training.config import read_config  # noqa: E402
+from msdesis_ros.training.objectives import network_of, objective_of  # noqa: E402
+
+PHASES = {
+    'ph1_disparity',
+    'ph2_disparity',
+    'ph2_segmentation',
+    'ph2_multitask',
+    'ph3_multi2disp',
+    'ph3_seg2disp',
+    'ph3_multi2seg',
+    'ph3_disp2seg',
+    'ablation_disparity_only',
+    'ablation_segmentation_only',
+}
+
+
+@pytest.fixture
+def write(tmp_path, tiny):
+    def written(**changes):
+        path = tmp_path / 'config.json'
+        path.write_text(json.dumps(tiny.tiny_content('shards', **changes)), encoding='utf-8')
+        return path
+
+    return written
+
+
+def test_every_configuration_that_ships_is_valid(project_root):
+    files = sorted((project_root / 'config' / 'train').glob('*.json'))
+    assert {file.stem for file in files} == PHASES | {'fast_small', 'fast_base', 'fast_large'}
+    for file in files:
+        config = read_config(file)
+        with torch.device('meta'):
+            network = network_of(config)
+        objective_of(config, network)
+
+
+@pytest.mark.parametrize(
+    ('file', 'epochs', 'batch', 'lr', 'kind', 'crop'),
+    [
+        ('ph1_disparity', 150, 15, 1e-3, 'onecycle', (640, 384)),
+        ('ph2_disparity', 600, 7, 1e-4, 'constant', (640, 384)),
+        ('ph2_segmentation', 40, 16, 1e-4, 'constant', (1280, 1024)),
+        ('ph2_multitask', 70, 10, 1e-4, 'constant', (640, 512)),
+    ],
+)
+def test_the_published_phases_have_the_published_numbers(
+    project_root, file, epochs, batch, lr, kind, crop
+):
+    config = read_config(project_root / 'config' / 'train' / f'{file}.json')
+    schedule = config.optimiser.schedule
+    assert (schedule.epochs, schedule.lr, schedule.kind) == (epochs, lr, kind)
+    assert (config.optimiser.batch_size, config.data.crops) == (batch, (crop,))
+    assert (config.optimiser.weight_decay, config.seed) == (1e-4, 5)
+    assert config.network['max_disparity'] == 320
+    assert config.published_loss.disparity_segmentation_weight == 0.2
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        ({'sede': 1}, 'sede is unknown; known keys of the configuration: name, task'),
+        ({'optimiser__schedule__lrr': 1}, r'optimiser\.schedule\.lrr is unknown.* lr, steps'),
+        ({'augment__photometric': {'gian': 1}}, r'augment\.photometric\.gian is unknown.* gain'),
+        ({'data__train': [{}]}, r'data\.train\.0\.shards is missing'),
+        ({'data__train': 'x'}, r"data\.train is 'x'; expected a list"),
+        ({'seed': 'five'}, "seed is 'five'; expected a whole number"),
+        ({'seed': True}, 'seed is True; expected a whole number'),
+        ({'data__crops': [[64]]}, r'data\.crops\.0 is \[64\]; expected 2 values'),
+        ({'optimiser': 3}, 'optimiser is 3; expected an object'),
+        ({'run__precision': 'fp8'}, 'known: fp32, bf16'),
+        ({'run__precision': 'bf16'}, 'bf16 needs 64 px or more'),
+        ({'task': 'depth'}, 'known: disparity, multitask, segmentation'),
+        ({'network': {'size': 'base'}}, 'network needs a family'),
+        ({'name': '../x'}, 'name is'),
+        ({'optimiser__batch_size': 0}, 'batch_size is 0'),
+        ({'optimiser__ema_decay': 1.0}, 'ema_decay is 1.0'),
+        ({'published_loss': {'scale_weights': [1.0]}}, 'six numbers'),
+        ({'fast_loss': {'dice': -1}}, 'the loss weight dice is -1.0'),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused(write, changes, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        read_config(write(**changes))
+
+
+def test_changes_reach_every_depth(write):
+    changes = [
+        'optimiser.schedule.lr=0.5',
+        'data.train.0.shards=elsewhere',
+        'augment.scale=[0.5, 1]',
+        'init=weights/a.pt',
+        'run.threads=null',
+    ]
+    config = read_config(write(), changes)
+    assert config.optimiser.schedule.lr == 0.5
+    assert config.data.train[0].shards == 'elsewhere'
+    assert config.augment.scale == (0.5, 1.0)
+    assert config.init == 'weights/a.pt' and config.run.threads is None
+
+
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        ('optimiser.batch_size', 'is no key=value'),
+        ('optimiser.btch=4', r'optimiser\.btch is unknown'),
+        ('data.train.7.shards=x', 'no position in a list of 1'),
+        ('seed.deep=1', 'has no keys'),
+        ('name.deep.deeper=1', 'has no keys'),
+    ],
+)
+def test_a_wrong_change_is_refused(write, change, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        read_config(write(seed=3), [change])
+
+
+@pytest.mark.parametrize('text', ['', '[1]', '{"name": '])
+def test_a_file_that_is_no_object_is_refused(tmp_path, text):
+    path = tmp_path / 'broken.json'
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=r'broken\.json'):
+        read_config(path)
+
+
+def test_a_mode_against_the_task_is_refused(tiny):
+    config = tiny.tiny_config(
+        'x', network={'family': 'msdesis', 'encoder': 'light', 'mode': 'disparity'}
+    )
+    with pytest.raises(UsageError, match='but the task is multitask'):
+        network_of(config)
+
+
+def test_a_task_without_losses_is_refused(tiny):
+    nothing = {'mask': 0.0, 'dice': 0.0, 'parts': 0.0}
+    config = tiny.tiny_config('x', task='segmentation', fast_loss=nothing)
+    with pytest.raises(UsageError, match='every loss weight'):
+        objective_of(config, network_of(config))
