@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 
 from msdesis_ros.core.errors import MissingExtraError
@@ -20,7 +21,9 @@ SHADOW_SIDE_PX = 768
 SHADOW_HALF_ANGLE = math.radians(62.0)
 # How far above the surface shadows are looked up, in texels of the shadow map.
 SHADOW_ABOVE = 1.6
-MULTISAMPLES = 4
+# Colours are drawn so much larger along each side, then averaged, which makes edges smooth;
+# llvmpipe's own multisampling (4 x) takes twice as long.
+SUPERSAMPLING = 1.5
 LIGHTS = 2
 LEAST_MIRRORED = 0.25
 # Positions, normals, tangents, texture coordinates, paint.
@@ -67,11 +70,10 @@ class Renderer:
         depth = gl.texture(image_size, 1, dtype='f4')
         ids = gl.texture(image_size, 4, dtype='f1')
         self._truth_buffer = gl.framebuffer([depth, ids], gl.depth_renderbuffer(image_size))
-        self._many = gl.framebuffer(
-            [gl.renderbuffer(image_size, 4, samples=MULTISAMPLES, dtype='f2')],
-            gl.depth_renderbuffer(image_size, samples=MULTISAMPLES),
+        fine = self._fine_size = tuple(math.ceil(SUPERSAMPLING * side) for side in image_size)
+        self._fine_buffer = gl.framebuffer(
+            [gl.renderbuffer(fine, 4, dtype='f2')], gl.depth_renderbuffer(fine)
         )
-        self._one = gl.framebuffer([gl.renderbuffer(image_size, 4, dtype='f2')])
         self._shadow_maps = [self._shadow_map() for _ in range(LIGHTS)]
         self._textures: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._surroundings: dict[int, Any] = {}
@@ -256,16 +258,17 @@ class Renderer:
     def _draw_colour(
         self, drawn: list[_Drawn], eye: np.ndarray, projection: np.ndarray
     ) -> np.ndarray:
-        width, height = self.image_size
-        self._many.use()
-        self._many.clear()
+        width, height = self._fine_size
+        buffer = self._fine_buffer
+        buffer.use()
+        buffer.clear()
         # Depth first, so that only what is seen is shaded.
-        self._many.color_mask = (False,) * 4
+        buffer.color_mask = (False,) * 4
         _set_view(self._cast, eye, projection)
         for body in drawn:
             _set_matrix(self._cast, 'body_pose', body.body.pose)
             body.cast.render()
-        self._many.color_mask = (True,) * 4
+        buffer.color_mask = (True,) * 4
         self._gl.depth_func = '<='
         _set_view(self._shade, eye, projection)
         self._shade['eye'].value = tuple(np.linalg.inv(eye)[:3, 3])
@@ -273,9 +276,9 @@ class Renderer:
             self._set_material(body)
             body.shade.render()
         self._gl.depth_func = '<'
-        self._gl.copy_framebuffer(self._one, self._many)
-        pixels = np.frombuffer(self._one.read(components=4, dtype='f2'), np.float16)
-        return pixels.reshape(height, width, 4)[..., :3].astype(np.float32)
+        pixels = np.frombuffer(buffer.read(components=4, dtype='f2'), np.float16)
+        fine = pixels.reshape(height, width, 4)[..., :3].astype(np.float32)
+        return cv2.resize(fine, self.image_size, interpolation=cv2.INTER_AREA)
 
     def _set_material(self, drawn: _Drawn) -> None:
         program, material = self._shade, drawn.body.material

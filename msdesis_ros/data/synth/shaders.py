@@ -153,9 +153,9 @@ void main() {
     vec3 b = cross(n, t);
 
     vec2 at = coords / tile_mm;
-    // Half a level coarser than a pixel, as the lens and sensor of an endoscope are.
-    vec4 fine = texture(detail, at, 0.75);
-    vec4 slope = texture(relief, at, 0.75);
+    // In a finer raster than the picture's, whose lens and sensor blur half a level more.
+    vec4 fine = texture(detail, at, 0.9);
+    vec4 slope = texture(relief, at, 0.9);
     float coarse = texture(detail, at * 0.27 + 0.37).r;
     vec2 tilt = (slope.xy - 0.5) * bump;
     vec3 film = normalize(n - 0.45 * (t * tilt.x + b * tilt.y));
