@@ -23,7 +23,7 @@ SHADOW_HALF_ANGLE = math.radians(62.0)
 SHADOW_ABOVE = 1.6
 # Colours are drawn so much larger along each side, then averaged, which makes edges smooth;
 # llvmpipe's own multisampling (4 x) takes twice as long.
-SUPERSAMPLING = 1.5
+SUPERSAMPLING = 1.4
 LIGHTS = 2
 LEAST_MIRRORED = 0.25
 # Positions, normals, tangents, texture coordinates, paint.

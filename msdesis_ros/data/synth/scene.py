@@ -28,7 +28,7 @@ from msdesis_ros.data.synth.lighting import Lighting, sample_lighting
 from msdesis_ros.data.synth.rigs import WORKING_DISTANCE_RANGE_MM, EndoscopeRig, sample_rig
 
 # Of the logarithm of the working distance; most surgery happens at 50 to 130 mm.
-MEDIAN_DISTANCE_MM, DISTANCE_SPREAD = 80.0, 0.42
+MEDIAN_DISTANCE_MM, DISTANCE_SPREAD = 85.0, 0.42
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ void main() {
     vec4 slope = texture(relief, at, 0.9);
     float coarse = texture(detail, at * 0.27 + 0.37).r;
     vec2 tilt = (slope.xy - 0.5) * bump;
-    vec3 film = normalize(n - 0.45 * (t * tilt.x + b * tilt.y));
+    vec3 film = normalize(n - 0.55 * (t * tilt.x + b * tilt.y));
     n = normalize(n - t * tilt.x - b * tilt.y);
 
     float blotch = (fine.r - 0.5) * 1.6 + (coarse - 0.5) * 1.4;

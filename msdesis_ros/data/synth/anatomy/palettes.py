@@ -9,7 +9,7 @@ import numpy as np
 from msdesis_ros.data.synth.assembly import Colour, Material
 
 MANUFACTURED = frozenset({'gauze', 'catheter', 'drain', 'vessel_loop', 'suture'})
-DETAIL_SEEDS = 5  # pictures a kind, so that a worker can keep them all
+DETAIL_SEEDS = 3  # pictures a kind, so that a worker can keep them all
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,9 @@ class Palette:
 def recoloured(rng: np.random.Generator, material: Material) -> Material:
     """The same surface in the colours of a phantom or a test bench: grey, white or anything."""
     value = float(rng.uniform(0.03, 0.8))
-    tint = rng.uniform(0.3, 1.0, 3) if rng.random() < 0.5 else rng.normal(1.0, 0.06, 3)
+    colourful = rng.random() < 0.5
+    cool = (rng.uniform(0.75, 1.05), 1.0, rng.uniform(0.9, 1.25))
+    tint = rng.uniform(0.3, 1.0, 3) if colourful else np.array(cool)
     first = np.clip(value * tint / tint.max(), 0.005, 0.9)
     second = np.clip(first * rng.uniform(0.6, 1.3, 3), 0.005, 0.9)
     return replace(

@@ -51,10 +51,10 @@ def sample_sensors(
 ) -> tuple[SensorSettings, SensorSettings]:
     """Draw both eyes: one make of camera, two of its kind.
 
-    Common: shot noise 0.004..0.05 and read noise up to 0.004 by severity, grain 0..0.9 px,
+    Common: shot noise 0.004..0.038 and read noise up to 0.003 by severity, grain 0..0.9 px,
     sharpening 0..1.4 with 0.8..2 px, white balance 6 %, saturation 0.75..1.3, gamma 8 %, black
     normal, -0.01 +- 0.01 (cameras cut what is almost black). Each eye: gain 4 %, white balance
-    1.5 %, gamma 1.5 %, saturation 2 %. The right one's rows: normal, 0.3 px, at most 1 px at the
+    1.5 %, gamma 1.5 %, saturation 2 %. The right one's rows: normal, 0.25 px, at most 1 px at the
     middle, and 0.02 degrees (0.1 px at 320 px from it), at most 0.06.
     """
     common = SensorSettings(
@@ -63,8 +63,8 @@ def sample_sensors(
         saturation=float(rng.uniform(0.75, 1.3)),
         gamma=_about_one(rng, 0.08),
         black=float(rng.normal(-0.01, 0.01)),
-        shot_noise=float(0.004 + severity * rng.uniform(0.01, 0.045)),
-        read_noise=float(0.0003 + severity * rng.uniform(0.0, 0.004)),
+        shot_noise=float(0.004 + severity * rng.uniform(0.008, 0.034)),
+        read_noise=float(0.0003 + severity * rng.uniform(0.0, 0.003)),
         grain_px=float(rng.uniform(0.0, 0.9)),
         row_noise=float(severity * rng.uniform(0.0, 0.002)) * bool(rng.random() < 0.3),
         fixed_pattern=float(severity * rng.uniform(0.0, 0.012)) * bool(rng.random() < 0.4),
@@ -84,7 +84,7 @@ def sample_sensors(
         )
         for _ in range(2)
     )
-    tilt_px, tilt_deg = rng.normal(0, 0.3), rng.normal(0, 0.02)
+    tilt_px, tilt_deg = rng.normal(0, 0.25), rng.normal(0, 0.02)
     right = replace(
         right,
         tilt_shift_px=float(np.clip(tilt_px, -1.0, 1.0)),
