@@ -88,6 +88,8 @@ def training_batches(
         collate_fn=collate,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
+        # A fork would copy locks that other threads of this process hold.
+        multiprocessing_context='spawn' if workers else None,
     )
 
 
