@@ -17,7 +17,7 @@ from msdesis_ros.data.synth.layered.layer import Layer, Shape
 SOLID = 0.5  # from this opacity on a pixel belongs to the layer
 ROW_STEP = 4  # every fourth row is inverted by search, which starts the rows between
 SUBPIXEL_STEPS = 32  # OpenCV's remap rounds positions to this
-NEWTON_STEPS = 2
+NEWTON_STEPS = 3
 FAR_PX = 2e4  # beyond the ends of a layer
 
 

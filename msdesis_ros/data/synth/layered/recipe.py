@@ -100,12 +100,12 @@ def _ground_px(rng: np.random.Generator, kind: str) -> float:
 def _forms(rng: np.random.Generator, kind: str) -> list[str]:
     """The forms of the layers in front of the ground."""
     if kind == 'tissue':
-        forms = [*_some(rng, ('blob', 'half_plane', 'cloud', 'band'), (1, 6), (5, 5, 1, 2))]
+        forms = [*_some(rng, ('blob', 'half_plane', 'cloud', 'band'), (1, 5), (5, 5, 1, 2))]
         forms += ['threads'] * int(rng.choice([0, 1, 2], p=[0.45, 0.35, 0.2]))
         forms += ['tool'] * int(rng.choice([0, 1, 2, 3], p=[0.25, 0.35, 0.28, 0.12]))
     else:
         every = ('blob', 'half_plane', 'box', 'polygon', 'ring', 'cloud', 'band')
-        forms = [*_some(rng, every, (2, 10), (3, 2, 3, 3, 1, 1, 1))]
+        forms = [*_some(rng, every, (2, 8), (3, 2, 3, 3, 1, 1, 1))]
         forms += ['threads'] * int(rng.choice([0, 1, 2], p=[0.4, 0.35, 0.25]))
         forms += ['tool'] * int(rng.choice([0, 1, 2], p=[0.7, 0.2, 0.1]))
     if rng.random() < 0.15:
