@@ -62,7 +62,7 @@ ROS = [
 
 # For the modules in msdesis_ros/nets alone; the node runs networks as ONNX files without it. The
 # usual wheel of torch for Linux brings CUDA with it, several gigabytes.
-TORCH = ['torch>=2.2', 'safetensors>=0.4']
+TORCH = ['torch>=2.2', 'safetensors>=0.4', 'tensorboard>=2.12']
 
 # What `msdesis export` needs beside torch.
 EXPORT = [*TORCH, 'onnx>=1.16', 'onnxscript>=0.5']

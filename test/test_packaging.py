@@ -28,8 +28,8 @@ DISTRIBUTIONS = {
     'mcap_ros2': 'mcap-ros2-support',
     'yaml': 'pyyaml',
 }
-# Imported by another package on our behalf: torch.onnx loads it to write a graph.
-INDIRECT = {'onnxscript'}
+# Imported by torch on our behalf: to write a graph, and TensorBoard's files.
+INDIRECT = {'onnxscript', 'tensorboard'}
 # What a ROS distribution brings; package.xml names these, the extra `ros` brings them as wheels.
 ROS_MODULES = {
     'ament_index_python': None,  # comes with rclpy and launch

@@ -12,6 +12,7 @@ from msdesis_ros.cli.demo import demo
 from msdesis_ros.cli.doctor import doctor
 from msdesis_ros.cli.evaluate import evaluate_app
 from msdesis_ros.cli.export import export
+from msdesis_ros.cli.finetune import finetune
 from msdesis_ros.cli.infer import infer_app
 from msdesis_ros.cli.models import models_app
 from msdesis_ros.cli.replay import replay
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(doctor)
 app.command()(export)
+app.command()(finetune)
 app.command()(replay)
 app.command()(synth)
 app.add_typer(infer_app, name='infer')

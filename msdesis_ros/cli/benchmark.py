@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from msdesis_ros.cli import model_options
 from msdesis_ros.cli.benchmark_models import BenchmarkModel, machine_description
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import MissingExtraError, UsageError
@@ -36,8 +37,14 @@ def model(
     name: str | None = typer.Option(None, '--model', help='Model card (msdesis models list).'),
     checkpoint: Path | None = typer.Option(None, '--checkpoint', help='Weights, any format.'),
     random: int | None = typer.Option(None, '--random', help='Seed of random, fixed weights.'),
-    encoder: str | None = typer.Option(None, '--encoder', help='light or resnet34.'),
+    encoder: str | None = typer.Option(
+        None, '--encoder', help='Of msdesis weights: light or resnet34.'
+    ),
+    network_size: str | None = typer.Option(
+        None, '--network-size', help='Of msdesis_fast weights: small, base or large.'
+    ),
     mode: str = typer.Option('multitask', '--mode', help='multitask, disparity, segmentation.'),
+    models_dir: model_options.ModelsDirOption = None,
     backends: str | None = typer.Option(
         None, '--backends', help=f'Default: what is installed of {DEFAULT_BACKENDS}.'
     ),
@@ -57,7 +64,14 @@ def model(
     if sum(given is not None for given in (name, checkpoint, random)) != 1:
         raise UsageError('give one of --model, --checkpoint and --random')
     chosen = BenchmarkModel(
-        card=name, checkpoint=checkpoint, seed=random, encoder=encoder, mode=mode, threads=threads
+        card=name,
+        checkpoint=checkpoint,
+        seed=random,
+        encoder=encoder,
+        network_size=network_size,
+        mode=mode,
+        models_dir=models_dir,
+        threads=threads,
     )
     wanted = (backends or DEFAULT_BACKENDS).split(',')
     if len(set(wanted)) != len(wanted):

@@ -20,13 +20,25 @@ from msdesis_ros.data.images import atomic_write
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.factory import create_backend
-from msdesis_ros.runtime.torch_backend import TorchBackend, network_of_card, normalisation_of
+from msdesis_ros.runtime.torch_backend import TorchBackend, weights_of_card
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 # PyTorch as it was trained: the measure of the others.
 PLAIN = 'torch_plain'
+# Of random weights: corrections are some px, sums of two branches no larger than either, and the
+# answers of msdesis_fast in the range of trained ones.
+GAINS = {
+    'estimation.5.weight': 0.3,
+    'coarse.weight': 0.7,
+    'fine.weight': 0.7,
+    'classify.weight': 0.5,
+    'residual.weight': 0.07,
+    'weigh.weight': 0.2,
+    'scale.weight': 0.15,
+    'mask.weight': 0.2,
+}
 VECTOR_UNITS = ('avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8')
 PACKAGES = ('torch', 'onnxruntime', 'openvino', 'tensorrt', 'tensorrt_rtx', 'numpy')
 
@@ -41,16 +53,23 @@ class BenchmarkModel:
     encoder: str | None
     mode: str
     threads: int | None
+    network_size: str | None = None
+    models_dir: Path | None = None
     # Random weights go through a file like any others.
     _folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix='msdesis-benchmark-')
     )
 
     def __post_init__(self) -> None:
-        if self.seed is not None and self.encoder is None:
-            raise UsageError('--random needs --encoder light or --encoder resnet34')
-        if self.card is not None and self.encoder is not None:
-            raise UsageError('the encoder of a card is known; leave --encoder out')
+        if self.encoder is not None and self.network_size is not None:
+            raise UsageError('--encoder is of msdesis, --network-size of msdesis_fast; give one')
+        kind = self.encoder or self.network_size
+        if self.seed is not None and kind is None:
+            raise UsageError('--random needs --encoder (msdesis) or --network-size (msdesis_fast)')
+        if self.card is not None and kind is not None:
+            raise UsageError(
+                'what network a card has is known; leave --encoder and --network-size out'
+            )
 
     @property
     def description(self) -> dict[str, Any]:
@@ -60,6 +79,7 @@ class BenchmarkModel:
             'checkpoint': self.checkpoint.name if self.checkpoint is not None else None,
             'random_seed': self.seed,
             'encoder': self.encoder,
+            'network_size': self.network_size,
             'mode': self.mode,
         }
 
@@ -67,20 +87,22 @@ class BenchmarkModel:
         """Load the weights into a backend; raises as `create_backend`."""
         if self.card is not None:
             if backend == PLAIN:
-                card = load_card(self.card)
-                mean, std = normalisation_of(card)
-                return self._plain(network_of_card(card), mean=mean, std=std)
-            return create_backend(self.card, backend=backend, threads=self.threads)
+                return self._plain(weights_of_card(load_card(self.card, self.models_dir)))
+            return create_backend(
+                self.card, backend=backend, threads=self.threads, models_dir=self.models_dir
+            )
         path = self.checkpoint if self.checkpoint is not None else self._random_checkpoint()
         if backend == PLAIN:
             from msdesis_ros.nets.checkpoints import load_checkpoint
 
-            loaded = load_checkpoint(path, encoder=self.encoder, mode=self.mode)
-            return self._plain(loaded.network)
+            return self._plain(
+                load_checkpoint(path, encoder=self.encoder, size=self.network_size, mode=self.mode)
+            )
         return open_checkpoint(
             path,
             image_size=image_size,
             encoder=self.encoder,
+            size=self.network_size,
             mode=self.mode,
             backend=backend,
             threads=self.threads,
@@ -88,30 +110,35 @@ class BenchmarkModel:
             export_folder=path.parent if self.seed is not None else None,
         )
 
-    def _plain(self, network: Msdesis, **normalisation: tuple[float, ...]) -> Backend:
+    def _plain(self, weights: LoadedCheckpoint) -> Backend:
         return TorchBackend(
-            network,
+            weights.network,
             identity=ModelIdentity(name=PLAIN, sha256=None, backend='torch'),
-            max_disparity_px=float(network.config.max_disparity),
+            max_disparity_px=float(weights.network.config.max_disparity),
             threads=self.threads,
             plain=True,
-            **normalisation,
+            mean=weights.mean,
+            std=weights.std,
         )
 
     def _random_checkpoint(self) -> Path:
         from msdesis_ros.nets.checkpoints import checkpoint_bytes
         from msdesis_ros.nets.registry import create_network
 
-        path = Path(self._folder.name) / f'random-{self.encoder}-{self.seed}.safetensors'
+        kind = self.encoder or self.network_size
+        path = Path(self._folder.name) / f'random-{kind}-{self.seed}.safetensors'
         if not path.exists():
-            network = create_network('msdesis', encoder=self.encoder, mode=self.mode)
+            if self.encoder is not None:
+                network = create_network('msdesis', encoder=self.encoder)
+            else:
+                network = create_network('msdesis_fast', size=self.network_size)
             fill_with_random_weights(network, self.seed or 0)
             with atomic_write(path) as temporary:
                 temporary.write_bytes(checkpoint_bytes(network))
         return path
 
 
-def fill_with_random_weights(network: Msdesis, seed: int) -> None:
+def fill_with_random_weights(network: Any, seed: int) -> None:
     """Give a network fixed weights under which its signals keep everyday sizes.
 
     Fresh weights let the signal fade from layer to layer, and then backends agree too easily.
@@ -122,13 +149,13 @@ def fill_with_random_weights(network: Msdesis, seed: int) -> None:
         if values.ndim == 4:
             transposed = values.shape[2] == 4
             terms = values[:, 0].size / 4 if transposed else values[0].size
-            gain = 0.3 if name.endswith('estimation.5.weight') else 1.0
+            gain = next((g for end, g in GAINS.items() if name.endswith(end)), 1.0)
             values[:] = random.normal(0.0, gain * (2.0 / terms) ** 0.5, values.shape)
             if name.startswith('disparity_head.upsample'):
                 values[:] = 2.0 / 9.0  # the px of the finer level
         elif name.endswith('running_var') or (name.endswith('weight') and values.ndim == 1):
             # The branch that a residual block adds stays below what it is added to.
-            high = 0.3 if name.endswith('bn2.weight') else 1.3
+            high = 0.3 if name.endswith(('bn2.weight', 'second.1.weight')) else 1.3
             values[:] = random.uniform(0.7 * high / 1.3, high, values.shape)
         elif values.ndim == 1:
             values[:] = random.normal(0.0, 0.1, values.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msdesis_ros import __version__
 from msdesis_ros.runtime.backend import Backend
@@ -13,41 +13,39 @@ from msdesis_ros.runtime.engine_cache import default_folder
 from msdesis_ros.runtime.factory import create_from_checkpoint
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 
 def open_checkpoint(
     path: Path,
     *,
     image_size: tuple[int, int],
-    encoder: str | None = None,
-    max_disparity: int | None = None,
     mode: str = 'multitask',
     backend: str = 'torch',
     threads: int | None = None,
     export_folder: Path | None = None,
+    **asked: Any,
 ) -> Backend:
     """Load a checkpoint for pictures of (width, height); raises as `create_from_checkpoint`.
 
-    `export_folder`: where an exported file is kept, None = the user's cache.
+    `asked`: what the file must be, as there. `export_folder`: where an exported file is kept,
+    None = the user's cache.
     """
 
-    def exported(network: Msdesis) -> bytes:
-        return exported_onnx(network, path, image_size=image_size, folder=export_folder)
+    def exported(loaded: LoadedCheckpoint) -> bytes:
+        return exported_onnx(loaded, path, image_size=image_size, folder=export_folder)
 
     return create_from_checkpoint(
-        path,
-        encoder=encoder,
-        max_disparity=max_disparity,
-        mode=mode,
-        backend=backend,
-        threads=threads,
-        to_onnx=exported,
+        path, mode=mode, backend=backend, threads=threads, to_onnx=exported, **asked
     )
 
 
 def exported_onnx(
-    network: Msdesis, weights: Path, *, image_size: tuple[int, int], folder: Path | None = None
+    loaded: LoadedCheckpoint,
+    weights: Path,
+    *,
+    image_size: tuple[int, int],
+    folder: Path | None = None,
 ) -> bytes:
     """The ONNX file of a network, kept in `folder` (default: the user's cache) for the next time.
 
@@ -57,15 +55,15 @@ def exported_onnx(
     from msdesis_ros.export.onnx_export import Origin, export_onnx
 
     folder = default_folder().parent / 'onnx' if folder is None else folder
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = loaded.sha256
     width, height = image_size
-    config = network.config
+    config = loaded.network.config
     stem = f'{digest[:32]}-{config.max_disparity}-{config.mode}-{width}x{height}-{__version__}'
     path = folder / f'{stem}.onnx'
     kept = _kept(path)
     if kept is None:
-        origin = Origin(name=weights.stem, weights_sha256=digest)
-        export_onnx(network, path, image_size=image_size, origin=origin)
+        origin = Origin(name=weights.stem, weights_sha256=digest, mean=loaded.mean, std=loaded.std)
+        export_onnx(loaded.network, path, image_size=image_size, origin=origin)
         kept = path.read_bytes()
     return kept
 

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
-from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.core.errors import FileFormatError, MissingExtraError, UsageError
 from msdesis_ros.core.prediction import require_equal_size
 from msdesis_ros.data.images import atomic_write, read_rgb
 from msdesis_ros.data.sample import sample_loop
-from msdesis_ros.runtime.cards import load_card
+from msdesis_ros.runtime.cards import DEFAULT_MODEL, load_card
+from msdesis_ros.runtime.factory import require_usable
+from msdesis_ros.runtime.model_card import SGBM_FAMILY
 
 if TYPE_CHECKING:
     from msdesis_ros.cli.demo_graph import PlayerOptions
+    from msdesis_ros.runtime.model_card import ModelCard
 
 OUTPUT_FILES = ('report.json', 'demo.mcap', 'overview.png', 'points.ply')
 # What a CPU keeps up with at 640x512: block matching without a network is the slower one.
@@ -38,7 +41,7 @@ def demo(
     baseline_mm: rig_options.BaselineOption = None,
     rectified: rig_options.RectifiedOption = False,
     unit: rig_options.UnitOption = None,
-    model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
+    model: str = typer.Option(DEFAULT_MODEL, '--model', help='Model card (msdesis models list).'),
     backend: model_options.BackendOption = None,
     frames: int | None = typer.Option(
         None, '--frames', min=1, help='Pairs to send; default 60, or all of the recording.'
@@ -63,7 +66,8 @@ def demo(
     from msdesis_ros.cli.demo_report import write_results
 
     card = load_card(model)
-    usual_hz = SGBM_RATE_HZ if card.family == 'opencv_sgbm' else DEFAULT_RATE_HZ
+    _require_packages(card, backend)
+    usual_hz = SGBM_RATE_HZ if card.family == SGBM_FAMILY else DEFAULT_RATE_HZ
     geometry = {
         'calibration': calibration,
         'unit': unit,
@@ -112,6 +116,16 @@ def demo(
     with atomic_write(out / 'report.json') as path:
         path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
     _say(report, out, still=still)
+
+
+def _require_packages(card: ModelCard, backend: str | None) -> None:
+    """Say what is missing before any process starts. Nothing else runs in its place unasked."""
+    try:
+        require_usable(card, backend)
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f'{error}; or see the demo without a network: msdesis demo --model {SGBM_FAMILY}'
+        ) from error
 
 
 def _say(report: dict[str, Any], out: Path, *, still: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
-from msdesis_ros.cli.evaluate_run import Evaluation, ModelChoice, evaluate_set
+from msdesis_ros.cli.evaluate_run import Evaluation, evaluate_set
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair
@@ -27,31 +27,6 @@ evaluate_app = typer.Typer(
 DEFAULT_SOURCE, DEFAULT_SIZE, DEFAULT_FRAMES = 'render', '640x512', 20
 
 OutOption = Annotated[Path, typer.Option('--out', help='Folder for the results.')]
-ModelOption = Annotated[
-    str | None,
-    typer.Option('--model', help='Model card (msdesis models list); default: as infer pair.'),
-]
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option('--checkpoint', help='Weights instead of a card: a .pt or .safetensors file.'),
-]
-EncoderOption = Annotated[
-    str | None,
-    typer.Option(
-        '--encoder', help='Of the checkpoint: light or resnet34; default: what it holds.'
-    ),
-]
-MaxDisparityOption = Annotated[
-    int | None,
-    typer.Option('--max-disparity', help='Of the checkpoint, px; default: what it holds.'),
-]
-ModeOption = Annotated[
-    str | None,
-    typer.Option('--mode', help='Of the checkpoint: multitask, disparity or segmentation.'),
-]
-ThreadsOption = Annotated[
-    int | None, typer.Option('--threads', help='CPU threads of the backend.')
-]
 
 
 @evaluate_app.callback()
@@ -87,14 +62,15 @@ def pair(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: ModelOption = None,
-    checkpoint: CheckpointOption = None,
-    encoder: EncoderOption = None,
-    max_disparity: MaxDisparityOption = None,
-    mode: ModeOption = None,
+    model: model_options.ModelOption = None,
+    checkpoint: model_options.CheckpointOption = None,
+    encoder: model_options.EncoderOption = None,
+    network_size: model_options.NetworkSizeOption = None,
+    max_disparity: model_options.MaxDisparityOption = None,
+    mode: model_options.ModeOption = None,
     backend: model_options.BackendOption = None,
     models_dir: model_options.ModelsDirOption = None,
-    threads: ThreadsOption = None,
+    threads: model_options.ThreadsOption = None,
 ) -> None:
     """Score one pair, whose rectified left picture has a true disparity.
 
@@ -114,8 +90,16 @@ def pair(
     true_px = read_disparity_truth(truth, scale=truth_scale)
     true_mask = read_mask_truth(mask_truth) if mask_truth else None
     occluded = read_mask_truth(occlusion_truth) if occlusion_truth else None
-    choice = ModelChoice(
-        model, checkpoint, encoder, max_disparity, mode, backend, models_dir, threads
+    choice = model_options.ModelChoice(
+        model=model,
+        checkpoint=checkpoint,
+        encoder=encoder,
+        network_size=network_size,
+        max_disparity=max_disparity,
+        mode=mode,
+        backend=backend,
+        models_dir=models_dir,
+        threads=threads,
     )
     with choice.opened(raw_pair.image_size) as chosen:
         result = PerceptionPipeline(chosen, alpha=alpha).process(raw_pair, rig)
@@ -160,21 +144,30 @@ def synth(
     clean: bool = typer.Option(
         False, '--clean', help='Frames made now have no noise, blur, smoke and vignette.'
     ),
-    model: ModelOption = None,
-    checkpoint: CheckpointOption = None,
-    encoder: EncoderOption = None,
-    max_disparity: MaxDisparityOption = None,
-    mode: ModeOption = None,
+    model: model_options.ModelOption = None,
+    checkpoint: model_options.CheckpointOption = None,
+    encoder: model_options.EncoderOption = None,
+    network_size: model_options.NetworkSizeOption = None,
+    max_disparity: model_options.MaxDisparityOption = None,
+    mode: model_options.ModeOption = None,
     backend: model_options.BackendOption = None,
     models_dir: model_options.ModelsDirOption = None,
-    threads: ThreadsOption = None,
+    threads: model_options.ThreadsOption = None,
 ) -> None:
     """Score many synthetic frames, whose truth is exact, by region.
 
     Example: msdesis evaluate synth --source layered --seed 900 --frames 20 --out out/evaluation
     """
-    choice = ModelChoice(
-        model, checkpoint, encoder, max_disparity, mode, backend, models_dir, threads
+    choice = model_options.ModelChoice(
+        model=model,
+        checkpoint=checkpoint,
+        encoder=encoder,
+        network_size=network_size,
+        max_disparity=max_disparity,
+        mode=mode,
+        backend=backend,
+        models_dir=models_dir,
+        threads=threads,
     )
     if data is not None:
         made_now = {'--source': source, '--seed': seed, '--size': size, '--clean': clean or None}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from msdesis_ros.cli.infer import _open_backend
+from msdesis_ros.cli.model_options import ModelChoice
 from msdesis_ros.core.prediction import ModelIdentity, RawPair
 from msdesis_ros.core.quality import Verdict
 from msdesis_ros.data.images import write_image
@@ -20,7 +18,6 @@ from msdesis_ros.evaluation.frame_score import FrameAnswer, FrameTruth, score_fr
 from msdesis_ros.evaluation.synthetic_set import SyntheticSet
 from msdesis_ros.evaluation.totals import Totals, write_csv, write_json
 from msdesis_ros.evaluation.worst_cases import Case, WorstCases
-from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.pipeline import PerceptionPipeline
 
 OUTPUT_FILES = ('metrics.json', 'metrics.csv', 'worst_cases.png')
@@ -33,30 +30,6 @@ _TOLD = (
     ('mask_iou', 'mask IoU {:.3f}'),
     ('calibration_error', 'calibration error {:.3f}'),
 )
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """The options that choose a model, as `infer pair` has them."""
-
-    model: str | None = None
-    checkpoint: Path | None = None
-    encoder: str | None = None
-    max_disparity: int | None = None
-    mode: str | None = None
-    backend: str | None = None
-    models_dir: Path | None = None
-    threads: int | None = None
-
-    @contextlib.contextmanager
-    def opened(self, image_size: tuple[int, int]) -> Iterator[Backend]:
-        """The backend for pictures of (width, height), closed at the end."""
-        # Not asdict: that would copy the paths.
-        backend = _open_backend(image_size, **vars(self))
-        try:
-            yield backend
-        finally:
-            backend.close()
 
 
 class Evaluation:

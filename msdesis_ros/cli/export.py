@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +14,20 @@ from rich.text import Text
 
 from msdesis_ros.cli import model_options
 from msdesis_ros.cli.sizes import parse_size
-from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.errors import ModelError, UsageError
+from msdesis_ros.data.images import atomic_write
 from msdesis_ros.export.card import card_of_export, write_card
 from msdesis_ros.export.onnx_export import PRECISIONS, ExportReport, Origin, export_sizes
 from msdesis_ros.export.parity import ParityRow
-from msdesis_ros.nets.checkpoints import load_checkpoint, parse_checkpoint
-from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE
+from msdesis_ros.nets.checkpoints import checkpoint_bytes, load_checkpoint
+from msdesis_ros.nets.registry import MODES
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.model_card import ModelCard
-from msdesis_ros.runtime.torch_backend import normalisation_of
+from msdesis_ros.runtime.model_file import ModelFile
+from msdesis_ros.runtime.torch_backend import weights_of_card
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
-
-MODES = ', '.join(HEADS_OF_MODE)
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 
 def export(
@@ -37,20 +38,22 @@ def export(
     checkpoint: Path | None = typer.Option(
         None, '--checkpoint', help='Weights: a .pt state_dict or a .safetensors file.'
     ),
-    encoder: str | None = typer.Option(
-        None, '--encoder', help='light or resnet34; default: what the checkpoint holds.'
-    ),
-    max_disparity: int | None = typer.Option(
-        None, '--max-disparity', help='px; default: what the checkpoint holds.'
-    ),
+    encoder: model_options.EncoderOption = None,
+    network_size: model_options.NetworkSizeOption = None,
+    max_disparity: model_options.MaxDisparityOption = None,
     size: list[str] = typer.Option(
-        ['1280x1024'], '--size', help='Width x height in px; give it again for more files.'
+        ['1280x1024'],
+        '--size',
+        help="Width x height in px, or 'any', which TensorRT cannot run; again for more files.",
     ),
     precision: str = typer.Option('fp32', '--precision', help=f'{" or ".join(PRECISIONS)}.'),
     mode: str | None = typer.Option(
-        None, '--mode', help=f'{MODES}; default: that of the card, or multitask.'
+        None, '--mode', help=f'{", ".join(MODES)}; default: that of the card, or multitask.'
     ),
     models_dir: model_options.ModelsDirOption = None,
+    with_weights: bool = typer.Option(
+        False, '--with-weights', help='Put a copy of the weights beside it, X.safetensors.'
+    ),
     engine: bool = typer.Option(
         False, '--engine', help="Also compile a TensorRT engine for this machine's GPU."
     ),
@@ -62,24 +65,24 @@ def export(
 
     Example: msdesis export --checkpoint light.pt --encoder light --out light.onnx --size 640x512
     """
-    sizes = [parse_size(text) for text in size]
+    sizes = [None if text == 'any' else parse_size(text) for text in size]
     if engine:
+        if None in sizes:
+            raise UsageError('an engine is made for one size; leave --size any or --engine out')
         _require_gpu(precision)
+    asked = {'encoder': encoder, 'size': network_size, 'max_disparity': max_disparity}
     if model is not None and checkpoint is None:
-        if encoder is not None or max_disparity is not None:
+        if any(given is not None for given in asked.values()):
             raise UsageError(
-                'a model card says its encoder and disparities itself; leave them out'
+                'a model card says its encoder, size and disparities itself; leave them out'
             )
-        source = load_card(model, models_dir)
-        for each in sizes:
-            source.input.require(each, model=source.name)
-        network, origin = _from_card(source, mode)
+        source: ModelCard | None = load_card(model, models_dir)
+        loaded, origin, path = _from_card(source, mode, sizes)
     elif checkpoint is not None and model is None:
-        loaded = load_checkpoint(
-            checkpoint, encoder=encoder, max_disparity=max_disparity, mode=mode or 'multitask'
-        )
-        source, network = None, loaded.network
-        origin = Origin(checkpoint.name, loaded.sha256, loaded.metadata.get('commit'))
+        source, path = None, checkpoint
+        loaded = load_checkpoint(checkpoint, mode=mode or 'multitask', **asked)
+        commit = loaded.metadata.get('commit')
+        origin = Origin(checkpoint.name, loaded.sha256, commit, loaded.mean, loaded.std)
     else:
         raise UsageError('give either --model NAME or --checkpoint FILE')
     with Console(stderr=True).status('exporting') as status:
@@ -88,7 +91,7 @@ def export(
             status.update(f'exporting: {step}')
 
         reports = export_sizes(
-            network,
+            loaded.network,
             out,
             image_sizes=sizes,
             origin=origin,
@@ -96,7 +99,13 @@ def export(
             progress=progress,
         )
         card = card_of_export(
-            network, reports, name=out.stem, origin=origin, source=source, progress=progress
+            loaded.network,
+            reports,
+            name=out.stem,
+            origin=origin,
+            source=source,
+            weights=_weights_beside(out, path, loaded) if with_weights else None,
+            progress=progress,
         )
     for report in reports:
         _show(report)
@@ -112,20 +121,41 @@ def _tell_card(path: Path) -> None:
         typer.echo(f'card: {path}; {path.stem} was kept: compare them, then rename the new one')
 
 
-def _from_card(card: ModelCard, mode: str | None) -> tuple[Msdesis, Origin]:
+def _from_card(
+    card: ModelCard, mode: str | None, sizes: Sequence[tuple[int, int] | None]
+) -> tuple[LoadedCheckpoint, Origin, Path]:
     """The network of a card, with the heads it promises unless `mode` says otherwise."""
-    file = card.weights_file()
-    default = next((m for m, heads in HEADS_OF_MODE.items() if heads == card.heads), 'multitask')
-    loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode or default)
-    mean, std = normalisation_of(card)
+    for each in filter(None, sizes):
+        card.input.require(each, model=card.name)
+    loaded = weights_of_card(card, mode=mode)
     commit = card.training.commit if card.training else None
-    return loaded.network, Origin(card.name, file.sha256, commit, mean=mean, std=std)
+    origin = Origin(card.name, loaded.sha256, commit, loaded.mean, loaded.std)
+    return loaded, origin, card.folder / card.weights_file().path
+
+
+def _weights_beside(out: Path, weights: Path, loaded: LoadedCheckpoint) -> ModelFile:
+    """Put <out>.safetensors beside the export, for the card; what is there already is replaced.
+
+    The very bytes of a safetensors file, so that its SHA-256 stays that which the export tells;
+    another format is written anew.
+    """
+    content = weights.read_bytes()
+    if weights.suffix != '.safetensors':
+        content = checkpoint_bytes(loaded.network, mean=loaded.mean, std=loaded.std)
+    elif hashlib.sha256(content).hexdigest() != loaded.sha256:
+        raise ModelError(f'{weights} has changed since it was read; try again')
+    path = out.with_suffix('.safetensors')
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+    return ModelFile(
+        path.name, 'safetensors', hashlib.sha256(content).hexdigest(), size_bytes=len(content)
+    )
 
 
 def _show(report: ExportReport) -> None:
-    width, height = report.image_size
+    size = 'any size' if report.image_size is None else 'x'.join(map(str, report.image_size))
     typer.echo(
-        f'{report.path}: {report.precision}, {width}x{height}, {report.size_bytes / 1e6:.1f} MB, '
+        f'{report.path}: {report.precision}, {size}, {report.size_bytes / 1e6:.1f} MB, '
         f'{sum(report.nodes.values())} nodes, SHA-256 {report.sha256}'
     )
     Console().print(_table(report.parity))

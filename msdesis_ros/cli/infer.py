@@ -12,7 +12,6 @@ import typer
 
 from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.core.alignment import VerticalOffset
-from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair, require_equal_size
 from msdesis_ros.core.quality import Verdict, alignment_reasons
 from msdesis_ros.core.rig import StereoRig
@@ -20,13 +19,9 @@ from msdesis_ros.core.surface import SurfaceBuilder, unpack
 from msdesis_ros.data.images import atomic_write, read_rgb, write_image
 from msdesis_ros.data.overview import overview_picture
 from msdesis_ros.data.ply import write_ply
-from msdesis_ros.runtime.backend import Backend
-from msdesis_ros.runtime.factory import create_backend
 from msdesis_ros.runtime.pipeline import PerceptionPipeline, PerceptionResult
 
 infer_app = typer.Typer(no_args_is_help=True, help='Run the pipeline on files, without ROS.')
-
-DEFAULT_MODEL = 'opencv_sgbm'
 
 # Everything `infer pair` may write; what a run does not make is removed, so that a folder never
 # mixes two runs.
@@ -62,24 +57,15 @@ def pair(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: str | None = typer.Option(
-        None, '--model', help=f'Model card (msdesis models list); default {DEFAULT_MODEL}.'
-    ),
-    checkpoint: Path | None = typer.Option(
-        None, '--checkpoint', help='Weights instead of a card: a .pt or .safetensors file.'
-    ),
-    encoder: str | None = typer.Option(
-        None, '--encoder', help='Of the checkpoint: light or resnet34; default: what it holds.'
-    ),
-    max_disparity: int | None = typer.Option(
-        None, '--max-disparity', help='Of the checkpoint, px; default: what it holds.'
-    ),
-    mode: str | None = typer.Option(
-        None, '--mode', help='Of the checkpoint: multitask, disparity or segmentation.'
-    ),
+    model: model_options.ModelOption = None,
+    checkpoint: model_options.CheckpointOption = None,
+    encoder: model_options.EncoderOption = None,
+    network_size: model_options.NetworkSizeOption = None,
+    max_disparity: model_options.MaxDisparityOption = None,
+    mode: model_options.ModeOption = None,
     backend: model_options.BackendOption = None,
     models_dir: model_options.ModelsDirOption = None,
-    threads: int | None = typer.Option(None, '--threads', help='CPU threads of the backend.'),
+    threads: model_options.ThreadsOption = None,
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
 ) -> None:
     """Disparity, depth and surface of one pair of pictures of any size.
@@ -98,20 +84,21 @@ def pair(
         rectified=rectified,
         unit=unit,
     )
-    chosen = _open_backend(
-        raw_pair.image_size,
+    choice = model_options.ModelChoice(
         model=model,
         checkpoint=checkpoint,
         encoder=encoder,
+        network_size=network_size,
         max_disparity=max_disparity,
         mode=mode,
         backend=backend,
         models_dir=models_dir,
         threads=threads,
     )
-    pipeline = PerceptionPipeline(chosen, alpha=alpha)
-    result = pipeline.process(raw_pair, rig)
-    offset = pipeline.measure_vertical_offset(result)
+    with choice.opened(raw_pair.image_size) as chosen:
+        pipeline = PerceptionPipeline(chosen, alpha=alpha)
+        result = pipeline.process(raw_pair, rig)
+        offset = pipeline.measure_vertical_offset(result)
     verdict = result.verdict.also(*alignment_reasons(offset, pipeline.monitor.limits))
     written = write_result(result, verdict, rig, offset, out, raw=raw)
     for sentence in (*(rig.warnings if rig else ()), *(r.sentence for r in verdict.reasons)):
@@ -119,42 +106,6 @@ def pair(
     typer.echo(
         f'{verdict.state.value}: {result.prediction.coverage:.1%} of the pixels have a disparity; '
         f'wrote {", ".join(written)} to {out}'
-    )
-
-
-def _open_backend(
-    image_size: tuple[int, int],
-    *,
-    model: str | None,
-    checkpoint: Path | None,
-    encoder: str | None,
-    max_disparity: int | None,
-    mode: str | None,
-    backend: str | None,
-    models_dir: Path | None,
-    threads: int | None,
-) -> Backend:
-    if checkpoint is None:
-        given = {'--encoder': encoder, '--max-disparity': max_disparity, '--mode': mode}
-        for option, value in given.items():
-            if value is not None:
-                raise UsageError(f'{option} describes a checkpoint; give --checkpoint FILE too')
-        return create_backend(
-            model or DEFAULT_MODEL, backend=backend, threads=threads, models_dir=models_dir
-        )
-    if model is not None:
-        raise UsageError('give either --model or --checkpoint, not both')
-    rig_options.require_files(checkpoint)
-    from msdesis_ros.cli.checkpoint_backend import open_checkpoint
-
-    return open_checkpoint(
-        checkpoint,
-        image_size=image_size,
-        encoder=encoder,
-        max_disparity=max_disparity,
-        mode=mode or 'multitask',
-        backend=backend or 'torch',
-        threads=threads,
     )
 
 

@@ -14,12 +14,13 @@ from rich.progress import Progress
 from msdesis_ros.cli import rig_options
 from msdesis_ros.core.errors import MissingExtraError, UsageError
 from msdesis_ros.data.calibration_files import read_calibration
+from msdesis_ros.runtime.cards import DEFAULT_MODEL
 
 
 def replay(
     recording: Path = typer.Argument(..., help='MCAP file or rosbag2 folder with the pictures.'),
     out: Path = typer.Option(..., '--out', help='MCAP file for the results.'),
-    model: str = typer.Option('opencv_sgbm', '--model', help='Model card (msdesis models list).'),
+    model: str = typer.Option(DEFAULT_MODEL, '--model', help='Model card (msdesis models list).'),
     backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
     calibration: str | None = typer.Option(
         None,

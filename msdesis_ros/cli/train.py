@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from msdesis_ros.cli.training_run import end_of, shown
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.torch_extra import require_torch
-
-if TYPE_CHECKING:
-    from msdesis_ros.training.journal import Progress as Step
 
 train_app = typer.Typer(
     no_args_is_help=True, help='Train a network; the same command with --resume goes on.'
@@ -99,7 +91,7 @@ def _train(
         raise UsageError(
             f'{folder} holds a training already; give --resume to go on with it, or another --out'
         )
-    with ranks_of_environment() as ranks, _shown(ranks.first) as show, _end_of(minutes) as end:
+    with ranks_of_environment() as ranks, shown(ranks.first) as show, end_of(minutes) as end:
         training = Training(config, folder, ranks=ranks, resume=resume, say=_say, progress=show)
         begun = training.step
         result = training.run(end)
@@ -118,6 +110,7 @@ def _train(
             config,
             result,
             folder,
+            data=training.data,
             command=['msdesis', *sys.argv[1:]],
             commit=commit_of_source(),
         )
@@ -127,49 +120,3 @@ def _train(
 
 def _say(sentence: str) -> None:
     typer.echo(sentence)
-
-
-@contextmanager
-def _end_of(minutes: float | None) -> Iterator[Callable[[], str | None]]:
-    """Why to stop now, or None: the time is up, or somebody asked the process to end."""
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    asked: list[str] = []
-
-    def end() -> str | None:
-        if asked:
-            return asked[0]
-        return (
-            f'{minutes:g} minutes are over' if deadline and time.monotonic() > deadline else None
-        )
-
-    def ask(number: int, frame: object) -> None:
-        if asked:  # the second time somebody means it
-            raise KeyboardInterrupt
-        asked.append(f'{signal.Signals(number).name} came')
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield end
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _shown(first: bool) -> Iterator[Callable[[Step], None]]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    quiet = not (first and sys.stdout.isatty())
-    with Progress(*columns, disable=quiet, transient=True) as bar:
-        task = bar.add_task('steps', total=None)
-
-        def show(step: Step) -> None:
-            text = f'loss {step.loss:.3f}, {step.pairs_per_s:.1f} pairs/s'
-            bar.update(task, description=text, completed=step.step, total=step.steps)
-
-        yield show

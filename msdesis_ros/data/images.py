@@ -1,4 +1,4 @@
-"""Pictures in and out of files: 8-bit RGB in, PNG and float32 TIFF out, never half a file."""
+"""Pictures in and out of files: RGB or numbers in, PNG and float32 TIFF out, never half a file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
 _PNG_DTYPES = (np.uint8, np.uint16)
 _TIFF_SUFFIXES = ('.tif', '.tiff')
 _PNG, _PNG_CHUNK = b'\x89PNG\r\n\x1a\n', struct.Struct('>I4s')
+_REMEDY = '; expected PNG, JPEG, TIFF or BMP: copy or export it again'
 _JPEG, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 
 
@@ -40,7 +41,7 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
         raise FileFormatError(
             f'cannot read the picture {path}: {error.strerror or error}; give an image file'
         ) from error
-    picture = _decode(encoded, path)
+    picture = _decode(encoded, path, _REMEDY)
     if picture.dtype != np.uint8:
         raise FileFormatError(
             f'{path} has {picture.dtype} samples, expected 8 bits per channel: how many of the '
@@ -53,6 +54,29 @@ def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
     if channels not in conversions:
         raise FileFormatError(f'{path} has {channels} channels, expected grey, RGB or RGBA')
     return cv2.cvtColor(picture, conversions[channels])
+
+
+def read_plane(
+    path: str | os.PathLike[str], *, remedy: str = 'copy or export it again'
+) -> np.ndarray:
+    """Read the numbers of a picture file as they are stored: disparities, masks, labels.
+
+    `remedy`: what to do about a bad file, the end of the messages.
+
+    Returns:
+        H x W, or H x W x channels in the order of OpenCV; uint8, uint16 or float32, unscaled.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or truncated.
+    """
+    path = Path(path)
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise FileFormatError(
+            f'cannot read {path}: {error.strerror or error}; {remedy}'
+        ) from error
+    return _decode(encoded, path, f'; {remedy}')
 
 
 def is_cut_jpeg(encoded: bytes) -> bool:
@@ -81,17 +105,14 @@ def is_cut_png(encoded: bytes) -> bool:
     return True
 
 
-def _decode(encoded: bytes, path: Path) -> np.ndarray:
+def _decode(encoded: bytes, path: Path, remedy: str) -> np.ndarray:
     """Decode the bytes of a picture file as stored; FileFormatError where they hold none."""
     picture = None
     if encoded and not is_cut_jpeg(encoded) and not is_cut_png(encoded):
         with contextlib.suppress(cv2.error):
             picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise FileFormatError(
-            f'{path} ({len(encoded)} bytes) is not a whole picture file; expected PNG, JPEG, TIFF '
-            'or BMP: copy or export it again'
-        )
+        raise FileFormatError(f'{path} ({len(encoded)} bytes) is not a whole picture file{remedy}')
     return picture
 
 

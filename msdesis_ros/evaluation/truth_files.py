@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from msdesis_ros.core.errors import FileFormatError, UsageError
-from msdesis_ros.data.images import is_cut_png
+from msdesis_ros.data.images import read_plane
 from msdesis_ros.data.layouts.pfm import read_pfm
 
 DISPARITY_SUFFIXES = ('.tif', '.tiff', '.png', '.pfm')
@@ -32,7 +30,7 @@ def read_disparity_truth(path: Path, *, scale: float = 1.0) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix not in DISPARITY_SUFFIXES:
         raise UsageError(f'{path}: a truth ends in {", ".join(DISPARITY_SUFFIXES)}')
-    stored = read_pfm(path) if suffix == '.pfm' else _decode(_read(path), path)
+    stored = read_pfm(path) if suffix == '.pfm' else read_plane(path)
     if stored.ndim != 2:
         raise FileFormatError(
             f'{path} has {stored.shape[2]} channels; expected one, with the disparity: a picture '
@@ -53,26 +51,5 @@ def read_mask_truth(path: Path) -> np.ndarray:
 
     Raises FileFormatError for a file that is missing or damaged.
     """
-    picture = _decode(_read(path), path)
+    picture = read_plane(path)
     return picture > 0 if picture.ndim == 2 else (picture[..., :3] > 0).any(axis=2)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(
-            f'cannot read {path}: {error.strerror or error}; give the file of the truth'
-        ) from error
-
-
-def _decode(encoded: bytes, path: Path) -> np.ndarray:
-    picture = None
-    if encoded and not is_cut_png(encoded):
-        with contextlib.suppress(cv2.error):
-            picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise FileFormatError(
-            f'{path} ({len(encoded)} bytes) is not a whole picture file; copy or export it again'
-        )
-    return picture

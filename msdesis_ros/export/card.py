@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.data.images import atomic_write
-from msdesis_ros.export.onnx_export import ExportReport, Origin
+from msdesis_ros.export.onnx_export import ANY_SIZES, ExportReport, Origin
 from msdesis_ros.runtime.card_writer import card_toml
 from msdesis_ros.runtime.check_samples import SelfCheck, Tolerance
 from msdesis_ros.runtime.factory import open_card_file
@@ -19,11 +19,11 @@ from msdesis_ros.runtime.self_check import make_self_check
 from msdesis_ros.runtime.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
+    from torch import nn
 
 NOT_STATED = 'not stated'
 # How far 95 % of an engine's samples may be from those of PyTorch in float32, to tell a rounding
-# error from a wrong engine. float32: ten times what an export may differ by at any pixel.
+# error from a wrong engine. float32: what an export may differ by at any pixel.
 # tf32 and float16 keep 11 bits: five times what a float16 export may differ by on average.
 # bfloat16 keeps 8 bits, which is for a person to accept: it gets no tolerance here.
 SELF_CHECK_TOLERANCES = tuple(
@@ -37,6 +37,12 @@ OUTPUTS = {
     'instrument_mask': OutputPlane(
         'mask_logits', '[1, 1, H, W]', 'logits', 'above 0 where there is an instrument, float32'
     ),
+    'uncertainty': OutputPlane(
+        'log_scale',
+        '[1, 1, H, W]',
+        'log px',
+        'logarithm of the scale b of a Laplace distribution; 1 sigma is sqrt(2) b, float32',
+    ),
 }
 HEADER = (
     "# Written by msdesis export. Complete what is 'not stated'; add the figures you measured.\n\n"
@@ -44,27 +50,29 @@ HEADER = (
 
 
 def card_of_export(
-    network: Msdesis,
+    network: nn.Module,
     reports: Sequence[ExportReport],
     *,
     name: str,
     origin: Origin,
     source: ModelCard | None = None,
+    weights: ModelFile | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> ModelCard:
     """Make the card of exported files (one or more, in one folder), self-checks included.
 
     `source`: the card that the weights came from. Where the files lie below its folder and answer
     the same heads, the result is that card with its new files; otherwise it is a card `name` for
-    the folder of the files. The samples are answers of `network` in PyTorch (float32, nothing
+    the folder of the files. `weights`: those of `network`, as a file in that folder, for such a
+    card. The samples are answers of `network` in PyTorch (float32, nothing
     folded), and every file has given them in ONNX Runtime when this returns: BackendError where
     one does not, ModelError where the source card contradicts the files.
     """
     merged = source is not None and _is_part_of(source, network, reports)
     card = source if merged and source is not None else _new_card(network, reports, name, origin)
     if source is not None and not merged:
-        card = _described_as(card, source)
-    card = _with_files(card, reports)
+        card = _described_as(card, source, same_weights=weights is not None)
+    card = _with_files(card, reports, weights)
     reference = TorchBackend(
         network,
         identity=ModelIdentity(name=card.name, sha256=origin.weights_sha256, backend='torch'),
@@ -73,7 +81,7 @@ def card_of_export(
         mean=origin.mean,
         std=origin.std,
     )
-    for size in sorted({report.image_size for report in reports}):
+    for size in sorted({report.image_size or ANY_SIZES[0] for report in reports}):
         # Samples that the card has already are of the same weights, and its files must give them.
         if not any(check.image_size == size for check in card.self_check):
             progress(f'sampling answers for {size[0]}x{size[1]}')
@@ -104,30 +112,32 @@ def write_card(card: ModelCard) -> Path:
     return path
 
 
-def _is_part_of(source: ModelCard, network: Msdesis, reports: Sequence[ExportReport]) -> bool:
+def _is_part_of(source: ModelCard, network: nn.Module, reports: Sequence[ExportReport]) -> bool:
     folder = source.folder.resolve()
     below = all(report.path.resolve().is_relative_to(folder) for report in reports)
     return below and network.config.heads == source.heads
 
 
 def _new_card(
-    network: Msdesis, reports: Sequence[ExportReport], name: str, origin: Origin
+    network: nn.Module, reports: Sequence[ExportReport], name: str, origin: Origin
 ) -> ModelCard:
     """All that an export knows of its own; the rest says that it is not stated."""
-    config = network.config
+    from msdesis_ros.nets.registry import family_of
+
+    config, family = network.config, family_of(network)
+    # Its first option says how large it is: the encoder, or the size.
+    kind = getattr(config, fields(config)[0].name)
     return ModelCard(
         name=name,
-        family='msdesis',
-        summary=f'{config.encoder} network exported from {origin.name}',
+        family=family.name,
+        summary=f'{kind} network of the family {family.name}, exported from {origin.name}',
         heads=config.heads,
         licence=NOT_STATED,
         min_disparity_px=0.0,
         max_disparity_px=float(config.max_disparity),
         intended_use=NOT_STATED,
         known_failures=(NOT_STATED,),
-        input=InputRule(
-            sizes=tuple(report.image_size for report in reports), mean=origin.mean, std=origin.std
-        ),
+        input=InputRule(mean=origin.mean, std=origin.std),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in config.heads),
         measured=(),
         # Stands in until the files are listed: a card with weights needs one.
@@ -137,8 +147,8 @@ def _new_card(
     )
 
 
-def _described_as(card: ModelCard, source: ModelCard) -> ModelCard:
-    """With what a person wrote of the same weights; measured figures are of other files."""
+def _described_as(card: ModelCard, source: ModelCard, *, same_weights: bool) -> ModelCard:
+    """With what was said of the weights; figures were measured on files, which others are not."""
     return replace(
         card,
         summary=source.summary,
@@ -148,20 +158,29 @@ def _described_as(card: ModelCard, source: ModelCard) -> ModelCard:
         training=source.training,
         min_disparity_px=source.min_disparity_px,
         max_disparity_px=source.max_disparity_px,
+        measured=source.measured if same_weights else (),
     )
 
 
-def _with_files(card: ModelCard, reports: Sequence[ExportReport]) -> ModelCard:
-    new = _files(reports, card.folder)
+def _with_files(
+    card: ModelCard, reports: Sequence[ExportReport], weights: ModelFile | None
+) -> ModelCard:
+    new = (*((weights,) if weights else ()), *_files(reports, card.folder))
     paths = {file.path for file in new}
-    made_for = {(file.precision, file.image_size) for file in new}
+    made_for = {(file.precision, file.image_size) for file in new if file.format == 'onnx'}
     kept = [
         file
         for file in card.files
         if file.path not in paths
         and (file.format != 'onnx' or (file.precision, file.image_size) not in made_for)
     ]
-    return replace(card, files=(*kept, *new))
+    files = (*kept, *new)
+    # Where only exported files are left, they decide which sizes there are.
+    sizes = [file.image_size for file in files]
+    rule = card.input
+    if not any(size is None for size in sizes):
+        rule = replace(rule, sizes=tuple(size for size in dict.fromkeys(sizes) if size))
+    return replace(card, files=files, input=rule)
 
 
 def _files(reports: Sequence[ExportReport], folder: Path) -> tuple[ModelFile, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx
 
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.pictures import PictureNetwork
 
 # GridSample needs 16; 18 is the lowest that PyTorch's exporter writes by itself. ONNX Runtime has
 # it since 1.14, TensorRT since 8.6.
@@ -19,21 +20,36 @@ OPSET = 18
 # The version of the file format that came with that opset; a higher one would shut out older
 # ONNX Runtimes for nothing.
 IR_VERSION = 8
+# Of the pictures that a graph for any size is traced with: the tracer keeps the padding in the
+# graph only where these need one.
+TRACED_SIZE = (100, 90)
 
 
-def trace(network: PictureNetwork, *, image_size: tuple[int, int]) -> onnx.ModelProto:
+def trace(network: PictureNetwork, *, image_size: tuple[int, int] | None) -> onnx.ModelProto:
     """Make the ONNX graph of `network` for pictures of (width, height), and check it.
 
-    Inputs and outputs have the names that the network says. `torch.export` underneath, not the
-    older tracer: measured on the light network at 640x512, 288 nodes instead of 601, at the same
-    speed and with the same differences.
+    None: for pictures of any size. Inputs and outputs have the names that the network says.
     """
     import onnx
+
+    with _quiet():
+        model = _any_size(network.eval()) if image_size is None else _one_size(network, image_size)
+    _clean(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _one_size(network: PictureNetwork, image_size: tuple[int, int]) -> onnx.ModelProto:
+    """With `torch.export` underneath, not the older tracer.
+
+    Measured on the light network at 640x512, 288 nodes instead of 601, at the same speed and with
+    the same differences.
+    """
     import torch
 
     width, height = image_size
     pictures = [torch.zeros(1, height, width, 3, dtype=torch.uint8) for _ in network.input_names]
-    with _quiet(), torch.no_grad():
+    with torch.no_grad():
         program = torch.onnx.export(
             network.eval(),
             tuple(pictures),
@@ -43,10 +59,34 @@ def trace(network: PictureNetwork, *, image_size: tuple[int, int]) -> onnx.Model
             output_names=list(network.output_names),
             verbose=False,
         )
-    model = program.model_proto
-    _clean(model)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return program.model_proto
+
+
+def _any_size(network: PictureNetwork) -> onnx.ModelProto:
+    """With the older tracer: `torch.export` cannot follow sides that are divided, rounding up."""
+    import onnx
+    import torch
+
+    width, height = TRACED_SIZE
+    pictures = [torch.zeros(1, height, width, 3, dtype=torch.uint8) for _ in network.input_names]
+    sides: dict[str, dict[int, str]] = {
+        **{name: {1: 'H', 2: 'W'} for name in network.input_names},
+        **{name: {2: 'H', 3: 'W'} for name in network.output_names},
+    }
+    content = io.BytesIO()
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            tuple(pictures),
+            content,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(network.input_names),
+            output_names=list(network.output_names),
+            dynamic_axes=sides,
+            verbose=False,
+        )
+    return onnx.load_from_string(content.getvalue())
 
 
 def describe(model: onnx.ModelProto, metadata: Mapping[str, str]) -> None:

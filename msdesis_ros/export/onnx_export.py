@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,14 @@ from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.nets.torch_extra import require_torch
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from torch import nn
+
+    from msdesis_ros.nets.pictures import PictureNetwork
 
 PRECISIONS = tuple(TOLERANCES)
 LARGEST_SIDE = 8192
+# On which a graph for any size is compared: with and without padding, on either side.
+ANY_SIZES = ((320, 256), (165, 128), (96, 77))
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,14 @@ class Origin:
 class ExportReport:
     """What was written, and how it compares with the network.
 
-    `sha256`: of the ONNX file. `image_size`: (width, height). `nodes`: how many of each operator.
+    `sha256`: of the ONNX file. `image_size`: (width, height), None = any. `nodes`: how many of
+    each operator.
     """
 
     path: Path
     sha256: str
     size_bytes: int
-    image_size: tuple[int, int]
+    image_size: tuple[int, int] | None
     precision: str
     metadata: dict[str, str]
     nodes: dict[str, int]
@@ -70,7 +74,7 @@ class ExportReport:
             'file': self.path.name,
             'sha256': self.sha256,
             'size_bytes': self.size_bytes,
-            'image_size': list(self.image_size),
+            'image_size': list(self.image_size) if self.image_size else 'any',
             'precision': self.precision,
             'opset': OPSET,
             'metadata': self.metadata,
@@ -80,10 +84,10 @@ class ExportReport:
 
 
 def export_onnx(
-    network: Msdesis,
+    network: nn.Module,
     path: str | os.PathLike[str],
     *,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     origin: Origin,
     precision: str = 'fp32',
     tolerance: Tolerance | None = None,
@@ -91,10 +95,11 @@ def export_onnx(
 ) -> ExportReport:
     """Export `network` for pictures of (width, height): `path` (.onnx), and .json beside it.
 
-    The graph takes uint8 pictures and gives planes in the contract of `runtime.graph_contract`;
-    normalising, padding and cropping are inside. `precision`: 'fp32', or 'fp16' with float32
-    disparities and geometry. At the end ONNX Runtime and PyTorch (float32, nothing folded) answer
-    the same pictures; beyond `tolerance` (default: that of the precision) nothing is written.
+    `image_size` None: for any size, which every backend but `tensorrt` runs. The graph takes uint8
+    pictures and gives planes in the contract of `runtime.graph_contract`; normalising, padding and
+    cropping are inside. `precision`: 'fp32', or 'fp16' with float32 disparities and geometry. At
+    the end ONNX Runtime and PyTorch (float32, nothing folded) answer the same pictures; beyond
+    `tolerance` (default: that of the precision) nothing is written.
     `progress` is told each step in words. The same weights give the same bytes.
 
     Raises UsageError for a wrong path, size or precision, ModelError where the graph does not
@@ -102,14 +107,14 @@ def export_onnx(
     """
     path = _require_usable(path, image_size, precision)
     require_torch('onnx', 'onnxscript', what='an export to ONNX', extra='export')
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
-    from msdesis_ros.nets.msdesis.precision import with_half_features
-    from msdesis_ros.nets.msdesis.simplified import simplified
+    from msdesis_ros.nets.pictures import PictureNetwork
+    from msdesis_ros.nets.registry import family_of
 
     progress('simplifying the network')
-    smaller = simplified(network)
+    family = family_of(network)
+    smaller = family.simplified(network)
     if precision == 'fp16':
-        smaller = with_half_features(smaller)
+        smaller = family.with_half_features(smaller)
     progress('tracing the graph')
     reference, deployed = (
         PictureNetwork(each, mean=origin.mean, std=origin.std).eval()
@@ -120,9 +125,7 @@ def export_onnx(
     describe(model, metadata)
     content = model.SerializeToString(deterministic=True)
     progress('comparing with the network')
-    rows = compare(
-        content, reference, image_size=image_size, tolerance=tolerance or TOLERANCES[precision]
-    )
+    rows = _compared(content, reference, image_size, tolerance or TOLERANCES[precision])
     require_parity(rows)
     report = ExportReport(
         path=path,
@@ -138,36 +141,57 @@ def export_onnx(
     return report
 
 
+def _compared(
+    content: bytes,
+    reference: PictureNetwork,
+    image_size: tuple[int, int] | None,
+    tolerance: Tolerance,
+) -> tuple[ParityRow, ...]:
+    """The rows of the one size, or of a few where the graph takes any."""
+    if image_size is not None:
+        return compare(content, reference, image_size=image_size, tolerance=tolerance)
+    return tuple(
+        replace(row, pictures=f'{row.pictures} {size[0]}x{size[1]}')
+        for size in ANY_SIZES
+        for row in compare(content, reference, image_size=size, tolerance=tolerance)
+    )
+
+
 def export_sizes(
-    network: Msdesis,
+    network: nn.Module,
     path: str | os.PathLike[str],
     *,
-    image_sizes: Sequence[tuple[int, int]],
+    image_sizes: Sequence[tuple[int, int] | None],
     **options: Any,
 ) -> list[ExportReport]:
-    """Export one file for each (width, height); `options` as in `export_onnx`.
+    """Export one file for each (width, height), None = any; `options` as in `export_onnx`.
 
-    One size is written to `path` itself, X.onnx; of several each goes to X_<width>x<height>.onnx.
+    One size is written to `path` itself, X.onnx; of several each goes to X_<width>x<height>.onnx,
+    but that for any size to X.onnx.
     """
     path = Path(path)
     if not image_sizes or len(set(image_sizes)) != len(image_sizes):
         raise UsageError('give one picture size or several different ones to export for')
-    named = {size: path.with_name(f'{path.stem}_{size[0]}x{size[1]}.onnx') for size in image_sizes}
-    if len(image_sizes) == 1:
-        named = {image_sizes[0]: path}
+    alone = len(image_sizes) == 1
+    named = {
+        size: path
+        if size is None or alone
+        else path.with_name(f'{path.stem}_{size[0]}x{size[1]}.onnx')
+        for size in image_sizes
+    }
     for size in named:
         _require_usable(path, size, options.get('precision', 'fp32'))
     return [export_onnx(network, file, image_size=size, **options) for size, file in named.items()]
 
 
 def _require_usable(
-    path: str | os.PathLike[str], image_size: tuple[int, int], precision: str
+    path: str | os.PathLike[str], image_size: tuple[int, int] | None, precision: str
 ) -> Path:
     if Path(path).suffix != '.onnx':
         raise UsageError(f'{path} must end in .onnx; the report goes beside it, with .json')
     if precision not in PRECISIONS:
         raise UsageError(f'precision is {precision!r}; known: {", ".join(PRECISIONS)}')
-    if not all(1 <= side <= LARGEST_SIDE for side in image_size):
+    if image_size is not None and not all(1 <= side <= LARGEST_SIDE for side in image_size):
         raise UsageError(
             f'cannot export for {image_size[0]}x{image_size[1]} pictures; width and height are '
             f'from 1 to {LARGEST_SIDE}'
@@ -176,17 +200,21 @@ def _require_usable(
 
 
 def _metadata(
-    pictures: PictureNetwork, origin: Origin, image_size: tuple[int, int], precision: str
+    pictures: PictureNetwork, origin: Origin, image_size: tuple[int, int] | None, precision: str
 ) -> dict[str, str]:
     """What the file says about itself, by name; every value is text."""
     import torch
 
-    config = pictures.network.config
+    from msdesis_ros.nets.checkpoints import options_text
+
+    options = options_text(pictures.network)
+    options['max_disparity_px'] = options.pop('max_disparity')
     input_rule = {
         'pictures': list(pictures.input_names),
         'layout': '1 x height x width x 3, uint8, RGB',
-        'size': list(image_size),
-        'inside': 'normalised, then padded right and bottom with 0 to multiples of 32; cropped',
+        'size': list(image_size) if image_size else 'any',
+        'inside': 'normalised, then padded right and bottom with 0 to multiples of '
+        f'{pictures.family.stride}; cropped',
         'mean': list(origin.mean),
         'std': list(origin.std),
     }
@@ -194,11 +222,8 @@ def _metadata(
         'model': origin.name,
         'weights_sha256': origin.weights_sha256,
         'training_commit': origin.training_commit or 'unknown',
-        'family': 'msdesis',
-        'encoder': config.encoder,
-        'mode': config.mode,
-        'max_disparity_px': str(config.max_disparity),
-        'n_classes': str(config.n_classes),
+        **options,
+        'mode': pictures.network.config.mode,
         'precision': precision,
         'input_rule': json.dumps(input_rule),
         'exported_by': f'msdesis_ros {__version__}, PyTorch {torch.__version__}, opset {OPSET}',

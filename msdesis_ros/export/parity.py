@@ -11,9 +11,9 @@ import numpy as np
 from msdesis_ros.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.pictures import PictureNetwork
 
-UNITS = {'disparity': 'px', 'mask_logits': 'logits'}
+UNITS = {'disparity': 'px', 'mask_logits': 'logits', 'log_scale': 'log px'}
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ class Tolerance:
     mean: float
 
 
-# float32: rounding alone. float16 rounds every feature to 11 bits; a pixel beside an edge may then
-# fall to the other side of it, so that the mean says more than the greatest difference.
+# float32: rounding alone. Where msdesis_fast cannot decide between near and far, the last bits of
+# its logits count for as many px as lie between them: 0.005 px at the worst of 82k pixels with
+# random weights that search 256 px, 0.0001 px on average. float16 rounds every feature to 11 bits;
+# a pixel beside an edge may then fall to the other side of it, so that the mean says more than the
+# greatest difference.
 TOLERANCES = {
-    'fp32': Tolerance(greatest=1e-3, mean=1e-4),
+    'fp32': Tolerance(greatest=1e-2, mean=3e-4),
     'fp16': Tolerance(greatest=2.0, mean=0.05),
 }
 

@@ -1,39 +1,33 @@
 """Weights in files: read with every reason to distrust them, written with what they belong to.
 
-The authors of MSDESIS publish `.pt` files, a bare state_dict; the encoder, `max_disparity` and
-`n_classes` follow from its names and shapes. Own weights are `.safetensors`, whose metadata say
-the same once more. Either is taken whole or refused: a network that lacks some weights would
-answer all the same, wrongly.
+The authors of MSDESIS publish `.pt` files, a bare state_dict; the family and its options follow
+from names and shapes. Own weights are `.safetensors`, whose metadata say the same once more, and
+how pictures were normalised. Either is taken whole or refused: a network that lacks some weights
+would answer all the same, wrongly.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msdesis_ros.core.errors import ModelError, UsageError
-from msdesis_ros.nets.msdesis.config import COARSEST_STRIDE, FEATURE_CHANNELS, MsdesisConfig
-from msdesis_ros.nets.tensor_files import read_tensors
+from msdesis_ros.nets.family import Family
+from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
+from msdesis_ros.nets.registry import FAMILIES, family_of
+from msdesis_ros.nets.tensor_files import read_tensors, shape_text
 from msdesis_ros.nets.torch_extra import require_torch
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    from msdesis_ros.nets.msdesis.model import Msdesis
-
-FAMILY = 'msdesis'
-# The first weight of each encoder.
-FINGERPRINTS = {
-    'light': 'feature_extractor.encoder_0.encoder.0.weight',
-    'resnet34': 'feature_extractor.layer_0.0.weight',
-}
-# The weights whose shapes depend on max_disparity and n_classes.
-SEARCH_WEIGHT = 'disparity_head.disp_decoder_5.estimation.0.layer.0.weight'
-CLASSES_WEIGHT = 'segmentation_head.out_conv.weight'
 # How many names a message lists before it goes on with a number.
 LISTED = 3
 
@@ -43,12 +37,15 @@ class LoadedCheckpoint:
     """A network in eval mode with the weights of a file.
 
     `sha256`: of the bytes that were loaded. `metadata`: what a safetensors file says about itself,
-    empty for the authors' format.
+    empty for the authors' format. `mean`, `std`: how pictures (R, G, B from 0 to 1) are
+    normalised; as the authors of MSDESIS do where the file does not say.
     """
 
-    network: Msdesis
+    network: nn.Module
     sha256: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    mean: tuple[float, ...] = SCARED_MEAN
+    std: tuple[float, ...] = SCARED_STD
 
 
 def load_checkpoint(path: str | os.PathLike[str], **asked: Any) -> LoadedCheckpoint:
@@ -64,55 +61,56 @@ def load_checkpoint(path: str | os.PathLike[str], **asked: Any) -> LoadedCheckpo
 
 
 def parse_checkpoint(
-    content: bytes,
-    *,
-    source: str,
-    encoder: str | None = None,
-    max_disparity: int | None = None,
-    n_classes: int | None = None,
-    mode: str = 'multitask',
+    content: bytes, *, source: str, mode: str = 'multitask', **asked: Any
 ) -> LoadedCheckpoint:
     """Make a network from the bytes of a checkpoint; `source` names them in messages.
 
-    `encoder`, `max_disparity`, `n_classes`: what the caller expects, None = whatever the file
-    holds; `mode` is not part of a file. Shapes tell `max_disparity` only to the next lower
-    multiple of 32, which it then is unless the caller or the metadata know better. No code in the
-    file runs.
+    `asked`: options of the family's config (`encoder`, `size`, `max_disparity`, ..), what the
+    caller expects of the file; None = whatever it holds. `mode` is not part of a file. Shapes tell
+    `max_disparity` of MSDESIS only to the next lower multiple of 32, which it then is unless the
+    caller or the metadata know better. No code in the file runs.
 
     Raises ModelError, in one sentence, for bytes that are no checkpoint, are damaged, hold
-    anything but tensors, belong to another network or encoder, lack a name, have one too many, or
-    hold another shape or type, NaN, infinity or a negative variance; UsageError for a `mode` or an
-    expectation that no network has; MissingExtraError where PyTorch or safetensors is missing.
+    anything but tensors, belong to another network than asked for, lack a name, have one too many,
+    or hold another shape or type, NaN, infinity or a negative variance; UsageError for a `mode` or
+    an expectation that no network has; MissingExtraError where PyTorch or safetensors is missing.
     """
     require_torch('safetensors', what='reading a checkpoint')
+    expected = {name: value for name, value in asked.items() if value is not None}
     state, metadata = read_tensors(content, source)
-    found = _config_of(state, metadata, source)
-    config = MsdesisConfig(
-        encoder=found.encoder if encoder is None else encoder,
-        max_disparity=found.max_disparity if max_disparity is None else max_disparity,
-        n_classes=found.n_classes if n_classes is None else n_classes,
-        mode=mode,
+    family, found = _recognised(state, metadata, source)
+    config = _as_asked(family, found, expected, source)
+    network = _fill(family, replace(config, mode=mode), state, source)
+    mean, std = (_three(metadata, name, source) for name in ('mean', 'std'))
+    if (mean is None) != (std is None):
+        raise ModelError(f'{source} says only one of mean and std of itself; export it again')
+    return LoadedCheckpoint(
+        network,
+        hashlib.sha256(content).hexdigest(),
+        metadata,
+        mean=mean or SCARED_MEAN,
+        std=std or SCARED_STD,
     )
-    _require_asked(config, found, source)
-    network = _fill(config, state, source)
-    return LoadedCheckpoint(network, hashlib.sha256(content).hexdigest(), metadata)
 
 
-def checkpoint_bytes(network: Msdesis, *, metadata: Mapping[str, str] | None = None) -> bytes:
+def checkpoint_bytes(
+    network: nn.Module,
+    *,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the safetensors file of a network, for the caller to write.
 
-    `metadata` (name of the card, commit, ...) joins family, encoder, max_disparity and n_classes;
-    UsageError where it would replace one of them.
+    `metadata` (name of the card, commit, ...) joins family, options and normalisation; UsageError
+    where it would replace one of them.
     """
     require_torch('safetensors', what='writing a checkpoint')
     from safetensors.torch import save
 
-    own = {
-        'family': FAMILY,
-        'encoder': network.config.encoder,
-        'max_disparity': str(network.config.max_disparity),
-        'n_classes': str(network.config.n_classes),
-    }
+    own = options_text(network)
+    normalisation = {'mean': mean, 'std': std}
+    own |= {k: json.dumps([*map(float, v)]) for k, v in normalisation.items() if v is not None}
     clash = sorted(set(own) & set(metadata or {}))
     if clash:
         raise UsageError(f'metadata {", ".join(clash)} is that of the network; leave it out')
@@ -120,76 +118,91 @@ def checkpoint_bytes(network: Msdesis, *, metadata: Mapping[str, str] | None = N
     return save(state, {**(metadata or {}), **own})
 
 
-def _config_of(
+def options_text(network: nn.Module) -> dict[str, str]:
+    """Family and options of a network as text, without `mode`, which is not in its weights."""
+    options = {each.name: getattr(network.config, each.name) for each in fields(network.config)}
+    options.pop('mode')
+    return {'family': family_of(network).name} | {name: str(v) for name, v in options.items()}
+
+
+def _recognised(
     state: Mapping[str, torch.Tensor], metadata: Mapping[str, str], source: str
-) -> MsdesisConfig:
-    """Encoder, max_disparity and n_classes as names, shapes and metadata tell them."""
-    encoders = [encoder for encoder, name in FINGERPRINTS.items() if name in state]
-    if len(encoders) != 1:
+) -> tuple[Family, Any]:
+    """The family and the config that names, shapes and metadata tell."""
+    for family in FAMILIES.values():
+        config = family.config_of(state, metadata, source)
+        if config is not None:
+            break
+    else:
         raise ModelError(
-            f'{source} holds weights of another network ({_listed(state)}); expected MSDESIS, '
-            f'with either {" or ".join(FINGERPRINTS.values())}'
+            f'{source} holds weights of another network ({_listed(state)}); expected one of '
+            f'{", ".join(FAMILIES)}'
         )
-    encoder = encoders[0]
-    for name in (SEARCH_WEIGHT, CLASSES_WEIGHT):
-        if name not in state:
-            raise ModelError(f'{source} lacks {name}; it is no whole {encoder} checkpoint')
-    search, classes = state[SEARCH_WEIGHT].shape, state[CLASSES_WEIGHT].shape
-    candidates = search[1] - FEATURE_CHANNELS[encoder][-1] if len(search) == 4 else 0
-    if candidates < 1 or len(classes) != 4 or classes[0] < 1:
-        raise ModelError(
-            f'{source}: {SEARCH_WEIGHT} is {_shape(search)} and {CLASSES_WEIGHT} is '
-            f'{_shape(classes)}, which no {encoder} network has'
-        )
-    by_shape = {'family': FAMILY, 'encoder': encoder, 'n_classes': str(classes[0])}
-    wrong = [key for key, value in by_shape.items() if metadata.get(key, value) != value]
-    max_disparity = max((candidates - 1) * COARSEST_STRIDE, 1)
-    if 'max_disparity' in metadata:
-        told = metadata['max_disparity']
-        max_disparity = int(told) if told.isdecimal() and len(told) < 10 else 0
-        if max_disparity < 1 or max_disparity // COARSEST_STRIDE + 1 != candidates:
-            wrong.append('max_disparity')
-    if wrong:
-        raise ModelError(
-            f'{source} says {wrong[0]} {metadata[wrong[0]]!r:.60} of itself, but its tensors say '
-            'something else; download or export it again'
-        )
-    return MsdesisConfig(encoder, max_disparity, classes[0])
+    told = {'family': family.name} | {name: str(value) for name, value in vars(config).items()}
+    for name in ('family', *(each.name for each in fields(config) if each.name != 'mode')):
+        if metadata.get(name, told[name]) != told[name]:
+            raise ModelError(
+                f'{source} says {name} {metadata[name]!r:.60} of itself, but its tensors say '
+                'something else; download or export it again'
+            )
+    return family, config
 
 
-def _require_asked(asked: MsdesisConfig, found: MsdesisConfig, source: str) -> None:
-    """Raise ModelError unless the file is what the caller expects."""
-    if asked.encoder != found.encoder:
+def _as_asked(family: Family, found: Any, asked: Mapping[str, Any], source: str) -> Any:
+    """The config with the caller's expectations; ModelError where the file does not meet one."""
+    foreign = sorted(set(asked) - {each.name for each in fields(found)})
+    if foreign:
         raise ModelError(
-            f'{source} holds a network with the encoder {found.encoder}, not {asked.encoder}; '
-            f'ask for {found.encoder}, or give another file'
+            f'{source} holds a network of the family {family.name}, which has no {foreign[0]}; '
+            f'leave it out, or give another file'
         )
-    if asked.candidates != found.candidates:
-        raise ModelError(
-            f'{source} searches disparities up to {found.max_disparity} px, not '
-            f'{asked.max_disparity} px; ask for {found.max_disparity}, or give another file'
-        )
-    if asked.n_classes != found.n_classes:
-        raise ModelError(
-            f'{source} has {found.n_classes} classes, not {asked.n_classes}; ask for '
-            f'{found.n_classes}, or give another file'
-        )
+    config = replace(found, **asked)
+    wanted, there = family.fixed(config), family.fixed(found)
+    for name in there:
+        if wanted[name] != there[name]:
+            told = getattr(found, name)
+            raise ModelError(
+                f'{source} holds a network with the {name} {told}, not {getattr(config, name)}; '
+                f'ask for {told}, or give another file'
+            )
+    return config
 
 
-def _fill(config: MsdesisConfig, state: Mapping[str, torch.Tensor], source: str) -> Msdesis:
+def _three(metadata: Mapping[str, str], name: str, source: str) -> tuple[float, ...] | None:
+    """Three numbers of the metadata, None where it has none; ModelError for anything else."""
+    if name not in metadata:
+        return None
+    try:
+        values = json.loads(metadata[name])
+    except (ValueError, RecursionError):
+        values = None
+    least = 0.0 if name == 'std' else -math.inf
+    if (
+        not isinstance(values, list)
+        or [type(v) for v in values] != [float] * 3
+        or not all(math.isfinite(v) and v > least for v in values)
+    ):
+        raise ModelError(
+            f'{source} says {name} {metadata[name]!r:.60} of itself; expected three numbers, for '
+            'R, G, B'
+        )
+    return tuple(values)
+
+
+def _fill(
+    family: Family, config: Any, state: Mapping[str, torch.Tensor], source: str
+) -> nn.Module:
     """The network of `config` with the tensors of `state`, after checking every one of them."""
     import torch
 
-    from msdesis_ros.nets.msdesis.model import Msdesis
-
     with torch.device('meta'):  # shapes without memory or random numbers
-        network = Msdesis(config)
+        network = family.build(config)
     expected = network.state_dict()
     missing = [name for name in expected if name not in state]
     unexpected = [name for name in state if name not in expected]
     if missing or unexpected:
         raise ModelError(
-            f'{source} is no whole {config.encoder} checkpoint: missing {_listed(missing)}; '
+            f'{source} is no whole {family.name} checkpoint: missing {_listed(missing)}; '
             f'unexpected {_listed(unexpected)}'
         )
     for name, wanted in expected.items():
@@ -198,7 +211,21 @@ def _fill(config: MsdesisConfig, state: Mapping[str, torch.Tensor], source: str)
             raise ModelError(f'{source}: {name} {problem}; this checkpoint cannot be used')
     # Copies, because two tensors of a file may be one piece of memory.
     network.load_state_dict({name: state[name].clone() for name in expected}, assign=True)
+    _make_constants(network, family, config)
     return network.eval()
+
+
+def _make_constants(network: nn.Module, family: Family, config: Any) -> None:
+    """Give a network what it holds beside its weights, which no file has."""
+    import torch
+
+    empty = [name for name, constant in network.named_buffers() if constant.is_meta]
+    if empty:
+        with torch.random.fork_rng(devices=[]):
+            constants = dict(family.build(config).named_buffers())
+        for name in empty:
+            owner, _, own_name = name.rpartition('.')
+            setattr(network.get_submodule(owner), own_name, constants[name])
 
 
 def _problem(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> str | None:
@@ -206,7 +233,7 @@ def _problem(name: str, tensor: torch.Tensor, wanted: torch.Tensor) -> str | Non
     import torch
 
     if tensor.shape != wanted.shape:
-        return f'has the shape {_shape(tensor.shape)}, expected {_shape(wanted.shape)}'
+        return f'has the shape {shape_text(tensor.shape)}, expected {shape_text(wanted.shape)}'
     if tensor.dtype != wanted.dtype:
         return f'is {tensor.dtype}, expected {wanted.dtype}'
     if tensor.layout != torch.strided or tensor.device.type != 'cpu':
@@ -226,7 +253,3 @@ def _listed(names: Iterable[str]) -> str:
     listed = ', '.join(f'{name:.80}' for name in names[:LISTED]) or 'nothing'
     more = len(names) - LISTED
     return f'{listed} and {more} more' if more > 0 else listed
-
-
-def _shape(shape: Iterable[int]) -> str:
-    return 'x'.join(map(str, shape)) or 'a single number'

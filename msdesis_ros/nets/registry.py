@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from msdesis_ros.core.errors import UsageError
-from msdesis_ros.nets.fast.config import FastConfig
-from msdesis_ros.nets.msdesis.config import MsdesisConfig
+from msdesis_ros.nets.family import Family
+from msdesis_ros.nets.fast.family import FastFamily
+from msdesis_ros.nets.msdesis.family import MsdesisFamily
 from msdesis_ros.nets.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from torch import nn
+
+FAMILIES: dict[str, Family] = {each.name: each for each in (MsdesisFamily(), FastFamily())}
+MODES = ('multitask', 'disparity', 'segmentation')
 
 
 def create_network(family: str, **options: Any) -> nn.Module:
@@ -25,7 +28,7 @@ def create_network(family: str, **options: Any) -> nn.Module:
     """
     if family not in FAMILIES:
         raise UsageError(f'no network family is called {family!r}; known: {", ".join(FAMILIES)}')
-    kind, build = FAMILIES[family]
+    kind = FAMILIES[family].config
     known = {field.name: field for field in fields(kind)}
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -35,24 +38,11 @@ def create_network(family: str, **options: Any) -> nn.Module:
     missing = [name for name in known if known[name].default is MISSING and name not in options]
     if missing:
         raise UsageError(f'{family} needs the option {", ".join(missing)}')
-    return build(kind(**options))
-
-
-def _msdesis(config: MsdesisConfig) -> nn.Module:
+    config = kind(**options)
     require_torch(what='a network')
-    from msdesis_ros.nets.msdesis.model import Msdesis
-
-    return Msdesis(config)
+    return FAMILIES[family].build(config)
 
 
-def _msdesis_fast(config: FastConfig) -> nn.Module:
-    require_torch(what='a network')
-    from msdesis_ros.nets.fast.model import FastStereo
-
-    return FastStereo(config)
-
-
-FAMILIES: dict[str, tuple[type[Any], Callable[[Any], nn.Module]]] = {
-    'msdesis': (MsdesisConfig, _msdesis),
-    'msdesis_fast': (FastConfig, _msdesis_fast),
-}
+def family_of(network: nn.Module) -> Family:
+    """The family of a network, told by its `config`."""
+    return next(each for each in FAMILIES.values() if isinstance(network.config, each.config))

@@ -7,6 +7,7 @@ import json
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msdesis_ros.core.errors import ModelError
@@ -109,3 +110,8 @@ def _reason(error: BaseException) -> str:
     """The first sentence of what a library says."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return first.split('. ')[0].rstrip('.')[:160]
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """'16x3x3x3'."""
+    return 'x'.join(map(str, shape)) or 'a single number'

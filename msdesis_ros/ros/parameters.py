@@ -13,9 +13,10 @@ from rclpy.parameter import Parameter
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.ros.declared import Spec, declare_all, reason_against
 from msdesis_ros.ros.sync import SYNC
+from msdesis_ros.runtime.cards import DEFAULT_MODEL
 
 SPECS: dict[str, Spec] = {
-    'model': Spec('opencv_sgbm', 'Model card to run (see: msdesis models list).'),
+    'model': Spec(DEFAULT_MODEL, 'Model card to run (see: msdesis models list).'),
     'backend': Spec('', 'Backend that runs the model; empty = the default of the card.'),
     'models_dir': Spec('', 'Folder of further model cards; empty = the cards that are installed.'),
     'threads': Spec(0, 'CPU threads of the backend; 0 = its own choice.', 0, 256),

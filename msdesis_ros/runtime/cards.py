@@ -22,6 +22,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# What runs where nobody names a model: in every command, and in the node.
+DEFAULT_MODEL = 'opencv_sgbm'
 # No number of a card comes near it; NaN and infinity are none.
 LARGEST = 1e15
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msdesis_ros.core.errors import ModelError, MsdesisError, UsageError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend
-from msdesis_ros.runtime.cards import load_card
+from msdesis_ros.runtime.cards import DEFAULT_MODEL, load_card
 from msdesis_ros.runtime.model_card import InputRule, ModelCard
 from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.runtime.network_backend import NetworkBackend
@@ -20,17 +20,17 @@ from msdesis_ros.runtime.self_check import check_against_card
 from msdesis_ros.runtime.sgbm import OpenCvSgbm
 from msdesis_ros.runtime.sized_backend import SizedBackend
 from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
-from msdesis_ros.runtime.torch_backend import DEVICES, TorchBackend
+from msdesis_ros.runtime.torch_backend import DEVICES, TorchBackend, require_device
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 CardBuilder = Callable[[ModelCard, str, 'int | None'], Backend]
 GraphKind = type[OnnxRuntimeBackend | OpenVinoBackend | TensorRtBackend]
 
 
 def create_backend(
-    model: str = 'opencv_sgbm',
+    model: str = DEFAULT_MODEL,
     *,
     backend: str | None = None,
     threads: int | None = None,
@@ -50,6 +50,25 @@ def create_backend(
     """
     _require_names(backend, threads)
     card = load_card(model, models_dir)
+    name = _backend_of(card, backend)
+    return BUILDERS[name](card, name, threads)
+
+
+def require_usable(card: ModelCard, backend: str | None = None) -> None:
+    """Raise MissingExtraError unless the backend (None: the card's default one) can run here.
+
+    Looks for its packages and its processor, and opens no file. Otherwise as `create_backend`.
+    """
+    _require_names(backend, None)
+    name = _backend_of(card, backend)
+    if name in GRAPH_BACKENDS:
+        GRAPH_BACKENDS[name].require_usable(name)
+    elif name in DEVICES:
+        require_device(name)
+
+
+def _backend_of(card: ModelCard, backend: str | None) -> str:
+    """The backend asked for, or the card's default one."""
     if not card.backends:
         raise ModelError(f'the card of {card.name} lists no file that a backend can run')
     name = backend or card.backends[0]
@@ -57,45 +76,47 @@ def create_backend(
         raise UsageError(
             f'the backend {name} cannot run {card.name}; it runs with: {", ".join(card.backends)}'
         )
-    return BUILDERS[name](card, name, threads)
+    return name
 
 
 def create_from_checkpoint(
     path: str | Path,
     *,
-    encoder: str | None = None,
-    max_disparity: int | None = None,
     mode: str = 'multitask',
     backend: str = 'torch',
     threads: int | None = None,
-    to_onnx: Callable[[Msdesis], bytes] | None = None,
+    to_onnx: Callable[[LoadedCheckpoint], bytes] | None = None,
+    **asked: Any,
 ) -> Backend:
     """Load a checkpoint file, the authors' `.pt` or an own `.safetensors`, without any card.
 
-    `encoder`, `max_disparity`: what the file must be, None = what it is; `mode`: 'multitask',
-    'disparity' or 'segmentation'. `to_onnx` exports the network for a backend that runs ONNX
-    files. `threads` as in `create_backend`. Raises ModelError for a file that is no such
-    checkpoint, UsageError for a wrong name or number, and otherwise as `create_backend`.
+    `asked`: what the file must be (`encoder`, `size`, `max_disparity`, ..), None = what it is;
+    `mode`: 'multitask', 'disparity' or 'segmentation'. `to_onnx` exports the network for a backend
+    that runs ONNX files. `threads` as in `create_backend`. Raises ModelError for a file that is no
+    such checkpoint, UsageError for a wrong name or number, and otherwise as `create_backend`.
     """
     _require_names(backend, threads)
     from msdesis_ros.nets.checkpoints import load_checkpoint
 
     if backend not in DEVICES and backend not in GRAPH_BACKENDS:
         raise UsageError(f'the backend {backend} cannot run a checkpoint; use torch')
-    loaded = load_checkpoint(path, encoder=encoder, max_disparity=max_disparity, mode=mode)
+    loaded = load_checkpoint(path, mode=mode, **asked)
     identity = ModelIdentity(name=Path(path).stem, sha256=loaded.sha256, backend=backend)
     most = float(loaded.network.config.max_disparity)
     if backend in DEVICES:
         return TorchBackend(
-            loaded.network, identity=identity, max_disparity_px=most, threads=threads
+            loaded.network,
+            identity=identity,
+            max_disparity_px=most,
+            threads=threads,
+            mean=loaded.mean,
+            std=loaded.std,
         )
     if to_onnx is None:
         raise UsageError(
             f'{backend} runs exported networks only: export {path} first, or use torch'
         )
-    return open_graph(
-        to_onnx(loaded.network), identity=identity, max_disparity_px=most, threads=threads
-    )
+    return open_graph(to_onnx(loaded), identity=identity, max_disparity_px=most, threads=threads)
 
 
 def open_graph(

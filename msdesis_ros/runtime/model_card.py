@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msdesis_ros.core.errors import BackendError, ModelError, shown
+from msdesis_ros.nets.registry import FAMILIES
 from msdesis_ros.runtime.backend import HEADS
 from msdesis_ros.runtime.check_samples import SelfCheck
 from msdesis_ros.runtime.model_file import ModelFile
 
 SGBM_FAMILY = 'opencv_sgbm'
 # Families of which `nets` has the network, so that PyTorch can run their weights.
-TORCH_FAMILIES = ('msdesis',)
+TORCH_FAMILIES = tuple(FAMILIES)
 
 
 @dataclass(frozen=True)

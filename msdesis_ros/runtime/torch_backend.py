@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,16 @@ import numpy as np
 from msdesis_ros.core.errors import BackendError, MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
+from msdesis_ros.nets.registry import FAMILIES
 from msdesis_ros.nets.torch_extra import require_torch
 from msdesis_ros.runtime.graph_contract import GraphInterface
 from msdesis_ros.runtime.model_card import InputRule, ModelCard
 from msdesis_ros.runtime.network_backend import NetworkBackend
 
 if TYPE_CHECKING:
-    from msdesis_ros.nets.msdesis.model import Msdesis
+    from torch import nn
+
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 # The names of the backend and what PyTorch calls what it runs on.
 DEVICES = {'torch': 'cpu', 'torch_cuda': 'cuda'}
@@ -43,7 +47,7 @@ class TorchBackend(NetworkBackend):
 
     def __init__(
         self,
-        network: Msdesis,
+        network: nn.Module,
         *,
         identity: ModelIdentity,
         max_disparity_px: float,
@@ -57,15 +61,15 @@ class TorchBackend(NetworkBackend):
         require_device(identity.backend)
         import torch
 
-        from msdesis_ros.nets.msdesis.pictures import PictureNetwork
-        from msdesis_ros.nets.msdesis.precision import with_half_features
-        from msdesis_ros.nets.msdesis.simplified import simplified
+        from msdesis_ros.nets.pictures import PictureNetwork
+        from msdesis_ros.nets.registry import family_of
 
         on_gpu = DEVICES[identity.backend] == 'cuda'
         if threads is not None:
             torch.set_num_threads(threads)
-        network = copy.deepcopy(network) if plain else simplified(network)
-        network = with_half_features(network) if on_gpu else network
+        family = family_of(network)
+        network = copy.deepcopy(network) if plain else family.simplified(network)
+        network = family.with_half_features(network) if on_gpu else network
         module = PictureNetwork(network, mean=mean, std=std).eval()
         super().__init__(
             identity=identity,
@@ -77,9 +81,10 @@ class TorchBackend(NetworkBackend):
         )
         if not plain:
             # Channels last is how the convolutions of both processors compute; with the other
-            # order they turn the memory around at every layer. `.to` changes a module in place,
-            # but `simplified` is a copy.
-            module = module.to(memory_format=torch.channels_last)
+            # order they turn the memory around at every layer.
+            for weights in module.parameters():
+                if weights.ndim == 4:
+                    weights.data = weights.data.contiguous(memory_format=torch.channels_last)
         module = module.to(DEVICES[identity.backend])
         self._runner: Any = _GpuRunner(module) if on_gpu else _CpuRunner(module)
 
@@ -88,18 +93,16 @@ class TorchBackend(NetworkBackend):
         cls, card: ModelCard, *, backend: str = 'torch', threads: int | None = None
     ) -> TorchBackend:
         """Load the weights of a card; ModelError where hash or heads are not the card's."""
-        mean, std = normalisation_of(card)
+        weights = weights_of_card(card)
         return cls(
-            network_of_card(card),
-            identity=ModelIdentity(
-                name=card.name, sha256=card.weights_file().sha256, backend=backend
-            ),
+            weights.network,
+            identity=ModelIdentity(name=card.name, sha256=weights.sha256, backend=backend),
             min_disparity_px=card.min_disparity_px,
             max_disparity_px=card.max_disparity_px,
             sizes=card.input,
             threads=threads,
-            mean=mean,
-            std=std,
+            mean=weights.mean,
+            std=weights.std,
         )
 
     def _infer(self, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -110,24 +113,37 @@ class TorchBackend(NetworkBackend):
         self._runner = None
 
 
-def normalisation_of(card: ModelCard) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation (R, G, B) with which the weights of a card were trained."""
-    return card.input.mean or SCARED_MEAN, card.input.std or SCARED_STD
+def weights_of_card(card: ModelCard, *, mode: str | None = None) -> LoadedCheckpoint:
+    """The network of a card with its weights, and their normalisation.
 
-
-def network_of_card(card: ModelCard) -> Msdesis:
-    """The network of a card with its weights, in eval mode; ModelError where they are not its."""
+    `mode`: None = that which gives the heads of the card. Raises ModelError where file, family or
+    heads are not those of the card.
+    """
     from msdesis_ros.nets.checkpoints import parse_checkpoint
-    from msdesis_ros.nets.msdesis.config import HEADS_OF_MODE
+    from msdesis_ros.nets.registry import family_of
 
     file = card.weights_file()
-    mode = next((mode for mode, heads in HEADS_OF_MODE.items() if heads == card.heads), None)
+    family = FAMILIES.get(card.family)
+    if family is None:
+        raise ModelError(
+            f'the card of {card.name} is of the family {card.family}, which PyTorch has not; '
+            f'known: {", ".join(FAMILIES)}'
+        )
+    mode = mode or family.mode_of(card.heads)
     if mode is None:
         raise ModelError(
             f'the card of {card.name} promises the heads {sorted(card.heads)}, which no mode '
             f'of the family {card.family} has; correct the card'
         )
-    return parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode).network
+    loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode)
+    if family_of(loaded.network) is not family:
+        raise ModelError(
+            f'the card of {card.name} is of the family {card.family}, but {file.path} is of '
+            f'{family_of(loaded.network).name}; correct the card'
+        )
+    if card.input.mean is None or card.input.std is None:
+        return loaded
+    return replace(loaded, mean=card.input.mean, std=card.input.std)
 
 
 def require_device(backend: str) -> str:

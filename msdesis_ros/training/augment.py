@@ -28,7 +28,9 @@ class AugmentSettings:
     is changed further, either way. vertical_flip, swap: probabilities; a swap exchanges and
     mirrors the views, where the right view's truth is known. misalignment_px: highest vertical
     shift of the right view. erase: probability of hiding rectangles of the right view, up to
-    erase_share of its width and height. photometric: changes of the colours. Raises UsageError for
+    erase_share of its width and height. one_eye: probability of giving the left view as the right
+    one too, with the disparity unknown, as the node does while an eye is lost. photometric:
+    changes of the colours. Raises UsageError for
     values that cannot be.
     """
 
@@ -39,6 +41,7 @@ class AugmentSettings:
     misalignment_px: float = 0.0
     erase: float = 0.0
     erase_share: float = 0.25
+    one_eye: float = 0.0
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
 
     def __post_init__(self) -> None:
@@ -47,7 +50,7 @@ class AugmentSettings:
             raise UsageError(f'scale is {self.scale}; expected two factors above 0, in this order')
         if not 1 <= self.stretch <= 4:
             raise UsageError(f'stretch is {self.stretch}; expected 1 to 4')
-        for name in ('vertical_flip', 'swap', 'erase', 'erase_share'):
+        for name in ('vertical_flip', 'swap', 'erase', 'erase_share', 'one_eye'):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f'{name} is {getattr(self, name)}; expected 0 to 1')
         if not 0 <= self.misalignment_px <= 16:
@@ -85,7 +88,11 @@ def augmented(
     if erase:
         sample = erased(sample, share=settings.erase_share, rng=rng)
     left_view, right_view = jittered(sample.left, sample.right, settings.photometric, rng=rng)
-    return replace(sample, left=left_view, right=right_view)
+    sample = replace(sample, left=left_view, right=right_view)
+    # Drawn last and only where asked for, so that other settings keep their samples.
+    if settings.one_eye and rng.random() < settings.one_eye:
+        sample = one_eyed(sample)
+    return sample
 
 
 def cropped(sample: Sample, *, left: int, top: int, size: tuple[int, int]) -> Sample:
@@ -190,6 +197,17 @@ def erased(sample: Sample, *, share: float, rng: np.random.Generator) -> Sample:
     behind = np.take_along_axis(hidden, column, axis=1) & np.isfinite(truth.disparity_px)
     truth = replace(truth, occluded=truth.occluded | behind)
     return replace(sample, right=right, truth=truth, right_truth=None)
+
+
+def one_eyed(sample: Sample) -> Sample:
+    """The left view twice. The mask stays; nobody knows a disparity."""
+    truth = sample.truth
+    unknown = replace(
+        truth,
+        disparity_px=np.full_like(truth.disparity_px, np.nan),
+        occluded=np.zeros_like(truth.occluded),
+    )
+    return replace(sample, right=sample.left, truth=unknown, right_truth=None)
 
 
 def _shifted_down(picture: np.ndarray, offset_px: float) -> np.ndarray:

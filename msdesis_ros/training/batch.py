@@ -63,9 +63,10 @@ class Batch(NamedTuple):
         """The same on another device."""
         return Batch(*(plane.to(device) for plane in self[:6]), self.skipped)
 
-    def part(self, start: int, stop: int) -> Batch:
-        """Samples `start` to `stop` - 1."""
-        return Batch(*(plane[start:stop] for plane in self[:6]), self.skipped)
+    def parts_of(self, most: int) -> list[Batch]:
+        """Cut into at most `most` batches of nearly as many samples each, none empty."""
+        pieces = (plane.tensor_split(min(most, len(plane))) for plane in self[:6])
+        return [Batch(*planes, self.skipped) for planes in zip(*pieces, strict=True)]
 
 
 def sample_of_frame(frame: StereoFrame) -> Sample:

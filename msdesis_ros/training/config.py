@@ -11,10 +11,12 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msdesis_ros.core.errors import FileFormatError, UsageError, shown
+from msdesis_ros.data.layouts.catalogue import LAYOUTS
 from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.training.augment import AugmentSettings
 from msdesis_ros.training.losses import FastWeights
 from msdesis_ros.training.schedules import Schedule
+from msdesis_ros.training.self_supervised import SelfSupervised
 
 # On the CPU of PyTorch 2.13 the gradient of a convolution from one pixel to one pixel is whatever
 # was in memory, in bfloat16: seen in the encoder's coarsest level with sides of 32 px.
@@ -25,12 +27,40 @@ Chosen = TypeVar('Chosen')
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """One folder of pairs. shards: of synthetic frames. weight: its share of the training among
-    the other sources' weights; null = by its number of pairs.
+    """One set of samples: `shards`, a folder of synthetic pairs; or `root`, the folder of a data
+    set in a `layout` of docs/datasets.md, of which `split` is taken. weight: its share of the
+    training among the other sources' weights; null = by its number of samples.
     """
 
-    shards: str
+    shards: str | None = None
     weight: float | None = None
+    layout: str | None = None
+    root: str | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.shards is None) == (self.layout is None):
+            raise UsageError('a source has either shards, or a layout with its root; give one')
+        if self.layout is None:
+            if self.root is not None or self.split is not None:
+                raise UsageError('root and split are keys of a layout; shards have neither')
+            return
+        _one_of('layout', self.layout, tuple(LAYOUTS))
+        if not self.root:
+            raise UsageError(f'the layout {self.layout} needs the root of the data set')
+        splits = LAYOUTS[self.layout].splits
+        if splits:
+            _one_of(f'split of the layout {self.layout}', self.split, splits)
+        elif self.split is not None:
+            raise UsageError(f'the layout {self.layout} has no splits; leave split out')
+
+    @property
+    def place(self) -> str:
+        """Where the samples lie, and which of them are meant, for people."""
+        if self.layout is None:
+            return str(self.shards)
+        which = f'split {self.split} of the layout' if self.split else 'the layout'
+        return f'{self.root} ({which} {self.layout})'
 
 
 @dataclass(frozen=True)
@@ -118,7 +148,8 @@ class RunSettings:
 @dataclass(frozen=True)
 class TrainConfig:
     """One training. network: family and options of `create_network`. mean, std: normalisation of
-    R, G, B from 0 to 1. init: weights to begin with; null = fresh ones.
+    R, G, B from 0 to 1. init: weights to begin with; null = fresh ones. self_supervised: learn
+    from own pairs without truth too, null = from `data` alone.
     """
 
     name: str
@@ -134,6 +165,7 @@ class TrainConfig:
     init: str | None = None
     mean: tuple[float, float, float] = SCARED_MEAN
     std: tuple[float, float, float] = SCARED_STD
+    self_supervised: SelfSupervised | None = None
 
     def __post_init__(self) -> None:
         _one_of('task', self.task, TASKS)
@@ -204,7 +236,10 @@ def build(kind: type[Chosen], content: Any, *, where: str) -> Chosen:
     values = {
         name: _typed(hints[name], value, _key(where, name)) for name, value in content.items()
     }
-    return kind(**values)
+    try:
+        return kind(**values)
+    except UsageError as error:
+        raise UsageError(f'{where}: {error}' if where else str(error)) from error
 
 
 def _typed(hint: Any, value: Any, where: str) -> Any:

@@ -20,10 +20,14 @@ _CROPS, _SAMPLES = 1, 2
 
 @dataclass(frozen=True)
 class StepPlan:
-    """How steps take samples: every step `batch_size` on each of `ranks` processes, for `rank`.
+    """How steps take samples: every step up to `batch_size` on each of `ranks` processes, for
+    `rank`.
 
-    Step s takes the samples from s * batch_size * ranks on. crops: the (width, height) of crops,
-    px, of which each step takes one. Raises UsageError for a side that is no multiple of 32.
+    Step s takes samples from s * batch_size * ranks on. crops: the (width, height) of crops, px,
+    of which each step takes one. A step whose crop is larger than the first one takes fewer
+    samples, so that no step has more pixels than batch_size crops of the first size: large crops
+    show whole instruments, and cost no more. Raises UsageError for a side that is no multiple of
+    32.
     """
 
     batch_size: int
@@ -47,10 +51,16 @@ class StepPlan:
         rng = np.random.default_rng([self.seed, _CROPS, step])
         return self.crops[int(rng.integers(len(self.crops)))]
 
+    def samples(self, step: int) -> int:
+        """How many samples each process takes in a step: 1 to batch_size."""
+        (first_width, first_height), (width, height) = self.crops[0], self.crop(step)
+        fitting = self.batch_size * first_width * first_height // (width * height)
+        return min(max(fitting, 1), self.batch_size)
+
     def numbers(self, step: int) -> list[tuple[int, int]]:
         """(step, number of the sample) of what this process takes."""
         first = (step * self.ranks + self.rank) * self.batch_size
-        return [(step, number) for number in range(first, first + self.batch_size)]
+        return [(step, number) for number in range(first, first + self.samples(step))]
 
 
 class TrainingSet(Dataset):

@@ -12,35 +12,21 @@ from pathlib import Path
 from torch import nn
 
 from msdesis_ros.data.images import atomic_write
-from msdesis_ros.export.card import NOT_STATED
+from msdesis_ros.export.card import NOT_STATED, OUTPUTS
 from msdesis_ros.nets.checkpoints import checkpoint_bytes
-from msdesis_ros.nets.torch_extra import require_torch
 from msdesis_ros.runtime.card_writer import card_toml
 from msdesis_ros.runtime.model_card import (
     InputRule,
     Measurement,
     ModelCard,
-    OutputPlane,
     Training,
 )
 from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.training.config import TrainConfig
 from msdesis_ros.training.loop import TrainResult
-from msdesis_ros.training.sources import ShardSource
 
 WEIGHTS_FILE = 'model.safetensors'
 HEADER = "# Written by msdesis train. Complete what is 'not stated' before you give it away.\n\n"
-OUTPUTS = {
-    'disparity': OutputPlane(
-        'disparity', '[N, 1, H, W]', 'px', 'left x minus right x of the left picture, float32'
-    ),
-    'instrument_mask': OutputPlane(
-        'mask_logits', '[N, 1, H, W]', 'logits', 'above 0 where there is an instrument, float32'
-    ),
-    'uncertainty': OutputPlane(
-        'log_scale', '[N, 1, H, W]', 'log px', 'logarithm of the Laplace scale, float32'
-    ),
-}
 UNITS = {'epe_px': 'px', 'epe_visible_px': 'px', 'bad3_percent': '%', 'iou': '1'}
 
 
@@ -50,14 +36,22 @@ def write_result(
     result: TrainResult,
     folder: Path,
     *,
+    data: str,
     command: Sequence[str],
     commit: str | None,
 ) -> Path:
-    """Write `model.safetensors` and `<name>.toml` into a folder; the path of the card."""
-    content = _weights(network, config)
+    """Write `model.safetensors` and `<name>.toml` into a folder; the path of the card.
+
+    data: what the network learned from, in words.
+    """
+    content = checkpoint_bytes(
+        network, mean=config.mean, std=config.std, metadata={'card': config.name}
+    )
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         temporary.write_bytes(content)
-    card = _card(network, config, result, folder, content, command=command, commit=commit)
+    card = _card(
+        network, config, result, folder, content, data=data, command=command, commit=commit
+    )
     path = folder / f'{config.name}.toml'
     with atomic_write(path) as temporary:
         temporary.write_text(HEADER + card_toml(card), encoding='utf-8')
@@ -83,17 +77,6 @@ def commit_of_source() -> str | None:
     return said[0] + ('+changes' if said[1] else '')
 
 
-def _weights(network: nn.Module, config: TrainConfig) -> bytes:
-    if config.network['family'] == 'msdesis':
-        return checkpoint_bytes(network, metadata={'card': config.name})  # type: ignore[arg-type]
-    require_torch('safetensors', what='writing weights')
-    from safetensors.torch import save
-
-    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    about = {name: str(value) for name, value in vars(network.config).items()}
-    return save(state, {'card': config.name, 'family': config.network['family'], **about})
-
-
 def _card(
     network: nn.Module,
     config: TrainConfig,
@@ -101,6 +84,7 @@ def _card(
     folder: Path,
     content: bytes,
     *,
+    data: str,
     command: Sequence[str],
     commit: str | None,
 ) -> ModelCard:
@@ -133,7 +117,7 @@ def _card(
                 size_bytes=len(content),
             ),
         ),
-        training=Training(data=_data(config), seed=config.seed, commit=commit),
+        training=Training(data=data, seed=config.seed, commit=commit),
         folder=folder,
     )
 
@@ -142,25 +126,16 @@ def _measured(
     config: TrainConfig, best: Mapping[str, float], command: str
 ) -> tuple[Measurement, ...]:
     frames = config.data.validation_frames
-    where = ', '.join(source.shards for source in config.data.validation)
+    where = ', '.join(source.place for source in config.data.validation)
     return tuple(
         Measurement(
             figure=f'validation {name} at step {int(best["step"])}',
             value=best[name],
             unit=unit,
-            data=f'the first {frames} frames of {where}, whole',
+            data=f'up to {frames} frames of {where}, whole',
             machine=f'{platform.machine()}, Python {platform.python_version()}',
             command=command,
         )
         for name, unit in UNITS.items()
         if name in best and best[name] == best[name]  # no NaN
     )
-
-
-def _data(config: TrainConfig) -> str:
-    parts = []
-    for settings in config.data.train:
-        source = ShardSource(settings.shards)
-        share = '' if settings.weight is None else f', weight {settings.weight:g}'
-        parts.append(f'{source.name}: {len(source)} synthetic pairs{share}')
-    return '; '.join(parts)

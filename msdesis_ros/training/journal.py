@@ -30,7 +30,8 @@ class Journal:
     """Writes figures by step. What a resumed run writes again replaces what was written.
 
     metrics.csv has one row a step: means over the steps since the row before, and the validation's
-    figures where there was one. It holds no times, so that a run can be compared with itself.
+    figures where there was one, by the names in `figures`. It holds no times, so that a run can be
+    compared with itself.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Journal:
         terms: Sequence[str],
         *,
         done: int,
+        figures: Sequence[str] = VALIDATION,
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self.say = say
+        self.say, self._figures = say, figures
         self._path = folder / METRICS_FILE
-        self._columns = ('step', 'lr', 'gradient_norm', 'loss', *terms, *VALIDATION)
+        self._columns = ('step', 'lr', 'gradient_norm', 'loss', *terms, *figures)
         self._said: set[str] = set()
         self._keep_until(done)
         self._board = _tensorboard(folder, done)
@@ -55,7 +57,7 @@ class Journal:
             csv.DictWriter(file, self._columns).writerow({'step': step, **cells})
         if self._board is not None:
             for name, value in values.items():
-                group = 'validation' if name in VALIDATION else 'training'
+                group = 'validation' if name in self._figures else 'training'
                 self._board.add_scalar(f'{group}/{name}', value, step)
 
     def once(self, sentences: Sequence[str]) -> None:

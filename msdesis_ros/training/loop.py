@@ -17,11 +17,12 @@ import torch
 from msdesis_ros.training.config import TrainConfig
 from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, validation_batches
 from msdesis_ros.training.divergence import DivergenceWatch
-from msdesis_ros.training.journal import Journal, Progress
+from msdesis_ros.training.fine_tuning import COMPARED, Comparison, FineTuning
+from msdesis_ros.training.journal import VALIDATION, Journal, Progress
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import network_of, objective_of
 from msdesis_ros.training.ranks import Ranks
-from msdesis_ros.training.sources import Mixture, ShardSource
+from msdesis_ros.training.sources import mixtures_of
 from msdesis_ros.training.state_files import (
     BEST,
     LAST,
@@ -58,17 +59,18 @@ class Training:
         say: Callable[[str], None] = lambda sentence: None,
         progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Read the data's manifests, make the network and, to `resume`, the checkpoint in
+        """Look through the data, make the network and, to `resume`, the checkpoint in
         `folder`. Raises MsdesisError for anything that would stop the first step.
         """
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
         self.folder, self.ranks = folder, ranks
         self._say, self._progress = say, progress
-        self._mixture = _mixture(config, 'train')
+        self._mixture, self._validation = mixtures_of(
+            config, say=say if ranks.first else lambda sentence: None
+        )
         self.config = config = _in_steps(config, self._mixture.epoch_size, ranks)
         optimiser = config.optimiser
-        self._validation = _mixture(config, 'validation') if config.data.validation else None
         self._plan = StepPlan(
             batch_size=optimiser.batch_size * optimiser.accumulate,
             crops=config.data.crops,
@@ -83,8 +85,9 @@ class Training:
         self._network = self._runner.placed(network)
         self._objective = objective_of(config, network)
         self._averaged = AveragedWeights(network, optimiser.ema_decay)
+        learning = [weights for weights in network.parameters() if weights.requires_grad]
         self._optimiser = torch.optim.AdamW(
-            network.parameters(), lr=optimiser.schedule.lr, weight_decay=optimiser.weight_decay
+            learning, lr=optimiser.schedule.lr, weight_decay=optimiser.weight_decay
         )
         self._watch = DivergenceWatch()
         self._window: dict[str, list[float]] = {}
@@ -114,14 +117,14 @@ class Training:
             workers=self.config.data.workers,
         )
         shared = self.ranks.shared(self._network)
-        reason, begin, first = None, time.monotonic(), self.step
+        reason, begin, pairs = None, time.monotonic(), 0
         for batch in batches:
             values = self._train_step(shared, batch)
             stop = should_stop() if self.ranks.first else None
             values.append(float(stop is not None))
             *means, stopping = self.ranks.mean(values, self._runner.device)
             self._account(means, batch.skipped)
-            pairs = (self.step - first) * self._plan.batch_size * self.ranks.size
+            pairs += batch.left.shape[0] * self.ranks.size
             if self.ranks.first:
                 speed = pairs / max(time.monotonic() - begin, 1e-9)
                 self._progress(Progress(self.step, steps, sum(means[1:]), speed))
@@ -134,6 +137,22 @@ class Training:
         self.ranks.wait()
         return TrainResult(self.step, reason, self._best)
 
+    @property
+    def data(self) -> str:
+        """What it learns from, for a model card."""
+        return self._mixture.described
+
+    def compare(self) -> Figures | Comparison:
+        """Figures of the weights as they are; needs a validation."""
+        return self._validate()
+
+    def conclude(self) -> TrainResult:
+        """Validate the weights of a run that ended early as they are, and keep them if best."""
+        if self._validation is not None:
+            self._keep_best(self._validate())
+            write_state(self.folder / LAST, self._state())
+        return TrainResult(self.step, None, self._best)
+
     def use_best(self) -> None:
         """Put the best weights of the validation into `network`, where there are some."""
         if self._best is not None:
@@ -145,20 +164,20 @@ class Training:
         lr = settings.schedule.lr_at(self.step)
         for group in self._optimiser.param_groups:
             group['lr'] = lr
-        self._network.train()
+        self._objective.prepare(self._network)
         self._optimiser.zero_grad(set_to_none=True)
         totals: dict[str, float] = {}
-        for piece in range(settings.accumulate):
-            start = piece * settings.batch_size
-            part = batch.part(start, start + settings.batch_size).to(self._runner.device)
+        pieces = batch.parts_of(settings.accumulate)
+        for number, piece in enumerate(pieces):
+            part = self._objective.shown(piece.to(self._runner.device))
             # Processes exchange gradients once a step, with the last piece.
-            waits = self.ranks.size > 1 and piece < settings.accumulate - 1
+            waits = self.ranks.size > 1 and number < len(pieces) - 1
             with network.no_sync() if waits else nullcontext():
                 output = self._runner.output(network, part)
                 terms = self._objective.terms(output, part)
-                (sum(terms.values()) / settings.accumulate).backward()
+                (sum(terms.values()) / len(pieces)).backward()
             for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(term.detach()) / settings.accumulate
+                totals[name] = totals.get(name, 0.0) + float(term.detach()) / len(pieces)
         self._term_names = tuple(totals)
         limit = float('inf') if settings.clip_norm is None else settings.clip_norm
         norm = float(torch.nn.utils.clip_grad_norm_(self._network.parameters(), limit))
@@ -179,7 +198,11 @@ class Training:
         if self.ranks.first:
             if self._journal is None:
                 self._journal = Journal(
-                    self.folder, self._term_names, done=self.step, say=self._say
+                    self.folder,
+                    self._term_names,
+                    done=self.step,
+                    figures=self._figures,
+                    say=self._say,
                 )
             self._journal.once(skipped)
         self.step += 1
@@ -204,17 +227,24 @@ class Training:
         if validating:
             self.ranks.wait()
 
-    def _validate(self) -> Figures:
+    @property
+    def _figures(self) -> tuple[str, ...]:
+        return COMPARED if isinstance(self._objective, FineTuning) else VALIDATION
+
+    def _validate(self) -> Figures | Comparison:
         assert self._validation is not None
+        batches = validation_batches(self._validation, frames=self.config.data.validation_frames)
+        if isinstance(self._objective, FineTuning):
+            return self._objective.judge(self.network, batches)
         return validate(
             self.network,
-            validation_batches(self._validation, frames=self.config.data.validation_frames),
+            batches,
             runner=self._runner,
             objective=self._objective,
             max_disparity=self._network.config.max_disparity,
         )
 
-    def _keep_best(self, figures: Figures) -> None:
+    def _keep_best(self, figures: Figures | Comparison) -> None:
         score = figures.score(self.config.task)
         if score is None or (self._best is not None and score >= self._best['score']):
             return
@@ -253,16 +283,6 @@ def _in_steps(config: TrainConfig, pairs: int, ranks: Ranks) -> TrainConfig:
     batch_size = optimiser.batch_size * optimiser.accumulate * ranks.size
     schedule = optimiser.schedule.resolved(pairs=pairs, batch_size=batch_size)
     return replace(config, optimiser=replace(optimiser, schedule=schedule))
-
-
-def _mixture(config: TrainConfig, part: str) -> Mixture:
-    settings = getattr(config.data, part)
-    return Mixture(
-        [ShardSource(source.shards) for source in settings],
-        weights=[source.weight for source in settings],
-        seed=config.seed,
-        when_broken=config.data.when_broken,
-    )
 
 
 def _is_number(value: float) -> bool:

@@ -35,6 +35,14 @@ class Objective(Protocol):
     def answer(self, output: object) -> Answer:
         """The output in the words of the metrics."""
 
+    def prepare(self, network: nn.Module) -> None:
+        """Make a network ready for a step of training."""
+        network.train()
+
+    def shown(self, batch: Batch) -> Batch:
+        """What the network is run on, and `terms` is told, instead of a batch."""
+        return batch
+
 
 def network_of(config: TrainConfig) -> nn.Module:
     """A fresh network of the configuration; its weights depend on the seed alone."""
@@ -50,12 +58,16 @@ def network_of(config: TrainConfig) -> nn.Module:
 
 
 def objective_of(config: TrainConfig, network: nn.Module) -> Objective:
-    """The losses of the configuration for its network."""
+    """The losses of the configuration for its network, which has its initial weights."""
+    if config.self_supervised is not None:
+        from msdesis_ros.training.fine_tuning import FineTuning  # which builds on this module
+
+        return FineTuning(config, network)
     kinds = {'msdesis': PublishedObjective, 'msdesis_fast': FastObjective}
     return kinds[config.network['family']](config, network)
 
 
-class FastObjective:
+class FastObjective(Objective):
     """Of the fast network: FastWeights, those of the task."""
 
     def __init__(self, config: TrainConfig, network: nn.Module) -> None:
@@ -81,7 +93,7 @@ class FastObjective:
         return Answer(output.disparity_px, output.mask_logits)
 
 
-class PublishedObjective:
+class PublishedObjective(Objective):
     """Of MSDESIS: the losses of its release."""
 
     def __init__(self, config: TrainConfig, network: nn.Module) -> None:

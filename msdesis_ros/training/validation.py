@@ -27,8 +27,12 @@ class Figures:
     iou: float
 
     def score(self, task: str) -> float | None:
-        """What the best weights have the least of; None where it is not known."""
-        value = 1 - self.iou if task == 'segmentation' else self.epe_px
+        """What the best weights have the least of; None where it is not known.
+
+        The mask decides where nobody knows the disparity, as in the stereo pairs of RIS 2017.
+        """
+        by_mask = task == 'segmentation' or (task == 'multitask' and math.isnan(self.epe_px))
+        value = 1 - self.iou if by_mask else self.epe_px
         return None if math.isnan(value) else value
 
 

@@ -104,7 +104,9 @@ def test_several_sizes_are_measured_one_after_the_other(diary: list[str]) -> Non
         ((), 'give one of --model, --checkpoint and --random'),
         (('--random', '0', '--model', 'x', '--encoder', 'light'), 'give one of'),
         (('--random', '0'), '--random needs --encoder'),
-        (('--model', 'x', '--encoder', 'light'), 'leave --encoder out'),
+        (('--model', 'x', '--encoder', 'light'), 'leave --encoder and --network-size out'),
+        (('--model', 'x', '--network-size', 'base'), 'leave --encoder and --network-size out'),
+        (('--random', '0', '--encoder', 'light', '--network-size', 'base'), 'give one'),
         ((*FAKES, '--size', '64'), "--size is '64'; expected width x height"),
         ((*FAKES, '--size', '0x64'), 'expected width x height'),
         ((*FAKES, '--size', '64x'), 'expected width x height'),
@@ -136,19 +138,28 @@ def _kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures('_kept_apart')
-@pytest.mark.parametrize('encoder', ['light', 'resnet34'])
-def test_random_weights_are_fixed_by_their_seed_and_lively(encoder: str) -> None:
+@pytest.mark.parametrize(
+    ('family', 'options'),
+    [
+        ('msdesis', {'encoder': 'light'}),
+        ('msdesis', {'encoder': 'resnet34'}),
+        ('msdesis_fast', {'size': 'base'}),
+    ],
+)
+def test_random_weights_are_fixed_by_their_seed_and_lively(
+    family: str, options: dict[str, str]
+) -> None:
+    from msdesis_ros.nets.checkpoints import LoadedCheckpoint
     from msdesis_ros.nets.registry import create_network
     from msdesis_ros.runtime.self_check import check_pictures
 
     answers = []
     for seed in (0, 0, 1):
-        network = create_network('msdesis', encoder=encoder)
+        network = create_network(family, **options)
         benchmark_models.fill_with_random_weights(network, seed)
-        network.eval()
         backend = benchmark_models.BenchmarkModel(
-            card=None, checkpoint=None, seed=seed, encoder=encoder, mode='multitask', threads=1
-        )._plain(network)
+            card=None, checkpoint=None, seed=seed, encoder='light', mode='multitask', threads=1
+        )._plain(LoadedCheckpoint(network.eval(), 'none'))
         output = backend.run(*check_pictures(seed=1, image_size=(160, 96)))
         answers.append(output.disparity_px)
         for plane in (output.disparity_px, output.mask_logits):
@@ -159,20 +170,28 @@ def test_random_weights_are_fixed_by_their_seed_and_lively(encoder: str) -> None
 
 @pytest.mark.usefixtures('_kept_apart')
 @pytest.mark.parametrize(
-    'backends',
-    ['torch_plain,torch', pytest.param('torch_plain,onnxruntime', marks=pytest.mark.slow)],
+    ('network', 'backends'),
+    [
+        (('--encoder', 'light'), 'torch_plain,torch'),
+        pytest.param(('--encoder', 'light'), 'torch_plain,onnxruntime', marks=pytest.mark.slow),
+        (('--network-size', 'small'), 'torch_plain,torch,onnxruntime,openvino'),
+    ],
 )
 def test_the_same_weights_give_the_same_answers_in_every_backend(
-    tmp_path: Path, backends: str
+    tmp_path: Path, network: tuple[str, str], backends: str
 ) -> None:
     if 'onnxruntime' in backends:
         for package in ('onnx', 'onnxscript', 'onnxruntime'):
             pytest.importorskip(package, reason=f'{package} is not installed')
     file = tmp_path / 'report.json'
-    arguments = ('--random', '1', '--encoder', 'light', '--size', '90x70', '--runs', '1')
+    arguments = ('--random', '1', *network, '--size', '90x70', '--runs', '1')
     result = run(*arguments, '--backends', backends, '--json', str(file))
     assert result.exit_code == 0, result.output
     figures = json.loads(file.read_text(encoding='utf-8'))['sizes']['90x70']['backends']
-    _, other = backends.split(',')
-    for plane in ('disparity_px', 'mask_logits'):
-        assert 0 < figures[other]['differences'][plane]['greatest'] < 1e-3
+    planes = ['disparity_px', 'mask_logits']
+    planes += ['uncertainty_px'] if network[0] == '--network-size' else []
+    for other in figures.keys() - {'torch_plain'}:
+        assert sorted(figures[other]['differences']) == sorted(planes)
+        for plane in planes:
+            assert 0 < figures[other]['differences'][plane]['greatest'] < 1e-2
+            assert figures[other]['differences'][plane]['mean'] < 1e-4

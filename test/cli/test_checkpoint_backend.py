@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from msdesis_ros.cli.checkpoint_backend import exported_onnx
+from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 SIZE = (64, 32)
 
@@ -41,26 +42,27 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def network(mode: str = 'multitask', max_disparity: int = 320) -> Any:
+def loaded(weights: Path, mode: str = 'multitask', max_disparity: int = 320) -> LoadedCheckpoint:
     config = types.SimpleNamespace(mode=mode, max_disparity=max_disparity)
-    return types.SimpleNamespace(config=config)
+    network: Any = types.SimpleNamespace(config=config)
+    return LoadedCheckpoint(network, hashlib.sha256(weights.read_bytes()).hexdigest())
 
 
 def test_it_is_exported_once(exports: list[Path], weights: Path, tmp_path: Path) -> None:
-    first = exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path)
-    assert exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path) == first
+    first = exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path)
+    assert exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path) == first
     assert len(exports) == 1
 
 
 def test_other_weights_modes_ranges_and_sizes_are_other_files(
     exports: list[Path], weights: Path, tmp_path: Path
 ) -> None:
-    exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path)
-    exported_onnx(network('disparity'), weights, image_size=SIZE, folder=tmp_path)
-    exported_onnx(network(max_disparity=192), weights, image_size=SIZE, folder=tmp_path)
-    exported_onnx(network(), weights, image_size=(96, 32), folder=tmp_path)
+    exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path)
+    exported_onnx(loaded(weights, 'disparity'), weights, image_size=SIZE, folder=tmp_path)
+    exported_onnx(loaded(weights, max_disparity=192), weights, image_size=SIZE, folder=tmp_path)
+    exported_onnx(loaded(weights), weights, image_size=(96, 32), folder=tmp_path)
     weights.write_bytes(b'other weights')
-    exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path)
+    exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path)
     assert len(set(exports)) == 5
 
 
@@ -69,11 +71,11 @@ def test_other_weights_modes_ranges_and_sizes_are_other_files(
 def test_a_kept_file_that_was_changed_is_exported_again(
     exports: list[Path], weights: Path, tmp_path: Path, suffix: str, content: bytes | None
 ) -> None:
-    first = exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path)
+    first = exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path)
     changed = exports[0].with_suffix(suffix)
     if content is None:
         changed.unlink()
     else:
         changed.write_bytes(content)
-    assert exported_onnx(network(), weights, image_size=SIZE, folder=tmp_path) == first
+    assert exported_onnx(loaded(weights), weights, image_size=SIZE, folder=tmp_path) == first
     assert len(exports) == 2

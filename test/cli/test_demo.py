@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,8 @@ import pytest
 from msdesis_ros.data.mcap_files import read_messages
 from msdesis_ros.data.ply import read_ply
 from msdesis_ros.data.sample import sample_truth
+from msdesis_ros.runtime.model_card import Training
+from msdesis_ros.runtime.model_file import ModelFile
 
 pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
 
@@ -215,6 +218,13 @@ WRONG = {
 }
 
 
+# What makes a card one of a network in an ONNX file.
+NETWORK = {
+    'files': (ModelFile(path='x.onnx', format='onnx', sha256='0' * 64),),
+    'training': Training(data='none'),
+}
+
+
 @pytest.mark.parametrize(('options', 'code', 'words'), WRONG.values(), ids=WRONG.keys())
 def test_wrong_use_is_refused_before_any_process_starts(tmp_path, options, code, words):
     left = tmp_path / 'left.png'
@@ -226,6 +236,18 @@ def test_wrong_use_is_refused_before_any_process_starts(tmp_path, options, code,
     assert words in done.stderr and 'Traceback' not in done.stderr
     assert time.monotonic() - begin < 10
     assert not (tmp_path / 'out' / 'logs').exists()
+
+
+def test_a_missing_package_is_told_before_any_process_starts(run_command, monkeypatch, tmp_path):
+    from msdesis_ros.runtime.cards import load_card
+
+    card = replace(load_card('opencv_sgbm'), family='msdesis_fast', **NETWORK)
+    monkeypatch.setattr('msdesis_ros.cli.demo.load_card', lambda name: card)
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    code, _, told = run_command('demo')('--out', tmp_path / 'out')
+    assert code == 1 and 'pip install' in told
+    assert 'msdesis demo --model opencv_sgbm' in told
+    assert not (tmp_path / 'out').exists()
 
 
 def test_an_interrupted_demo_stops_its_processes_and_leaves_no_result(tmp_path):

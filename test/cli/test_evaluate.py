@@ -52,18 +52,8 @@ class Knowing:
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command in this process; returns exit code, standard output and error."""
-    from msdesis_ros.cli import app
-
-    def run_it(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['msdesis', 'evaluate', *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            app.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
-
-    return run_it
+def run(run_command):
+    return run_command('evaluate')
 
 
 @pytest.fixture
@@ -74,11 +64,11 @@ def model(monkeypatch):
         made = Knowing(spoil, **heads)
         made.asked = []
 
-        def open_it(image_size, **options):
-            made.asked.append((image_size, options))
+        def open_it(choice, image_size):
+            made.asked.append((image_size, vars(choice)))
             return made
 
-        monkeypatch.setattr('msdesis_ros.cli.evaluate_run._open_backend', open_it)
+        monkeypatch.setattr('msdesis_ros.cli.model_options.ModelChoice.open', open_it)
         return made
 
     return put

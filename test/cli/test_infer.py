@@ -111,6 +111,7 @@ WRONG_USE = {
         'not both',
     ),
     'an encoder without a checkpoint': (['--rectified', '--encoder', 'light'], '--checkpoint'),
+    'a size without a checkpoint': (['--rectified', '--network-size', 'base'], '--checkpoint'),
     'a missing checkpoint': (['--rectified', '--checkpoint', 'x.pt'], 'x.pt does not exist'),
     'unknown backend': (['--rectified', '--backend', 'abacus'], 'known'),
 }

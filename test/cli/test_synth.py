@@ -22,18 +22,8 @@ SMALL = ('--size', '96x64')
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process; returns exit code, standard output and error."""
-    from msdesis_ros.cli import app
-
-    def run_it(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['msdesis', 'synth', *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            app.main()
-        told = capsys.readouterr()
-        return left.value.code or 0, told.out, told.err
-
-    return run_it
+def run(run_command):
+    return run_command('synth')
 
 
 @pytest.fixture

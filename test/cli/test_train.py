@@ -62,6 +62,25 @@ def test_a_training_ends_in_weights_with_a_card(config, tmp_path):
     assert {'metrics.csv', 'last.pt', 'best.pt'} <= {file.name for file in out.iterdir()}
 
 
+def test_the_card_of_a_training_runs_as_it_is(config, tmp_path):
+    from msdesis_ros.nets.checkpoints import load_checkpoint
+    from msdesis_ros.runtime.factory import create_backend
+    from msdesis_ros.runtime.self_check import check_pictures
+
+    out = tmp_path / 'out'
+    done = msdesis('multitask', '--config', config, '--out', out, '--set', 'mean=[0.5, 0.4, 0.3]')
+    assert done.exit_code == 0, done.output
+    loaded = load_checkpoint(out / 'model.safetensors', size='tiny', max_disparity=64)
+    assert (loaded.metadata['card'], loaded.mean) == ('tiny', (0.5, 0.4, 0.3))
+    card = load_card('tiny', out)
+    assert (card.input.mean, card.input.std) == (loaded.mean, loaded.std)
+    assert [plane.name for plane in card.outputs] == ['disparity', 'mask_logits', 'log_scale']
+    backend = create_backend('tiny', models_dir=out)
+    assert (backend.identity.backend, backend.heads) == ('torch', card.heads)
+    output = backend.run(*check_pictures(seed=1, image_size=(75, 50)))
+    assert output.uncertainty_px.shape == (50, 75) and (output.uncertainty_px > 0).all()
+
+
 def test_the_weights_are_those_that_were_validated(config, tmp_path):
     from safetensors.torch import load_file
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
-from msdesis_ros.data.images import atomic_write, is_cut_png, read_rgb, write_image
+from msdesis_ros.data.images import (
+    atomic_write,
+    is_cut_png,
+    read_plane,
+    read_rgb,
+    write_image,
+)
 
 
 @pytest.fixture()
@@ -111,6 +117,27 @@ def test_a_16_bit_png_keeps_every_value(tmp_path):
     write_image(tmp_path / 'deep.png', values)
     stored = cv2.imread(str(tmp_path / 'deep.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(stored, values)
+
+
+@pytest.mark.parametrize(
+    ('name', 'dtype'), [('m.png', np.uint8), ('d.png', np.uint16), ('d.tiff', np.float32)]
+)
+def test_a_plane_is_read_as_it_was_stored(tmp_path, name, dtype):
+    values = np.arange(6 * 7).reshape(6, 7).astype(dtype)
+    write_image(tmp_path / name, values)
+    plane = read_plane(tmp_path / name)
+    assert plane.dtype == dtype
+    np.testing.assert_array_equal(plane, values)
+
+
+@pytest.mark.parametrize('content', [b'', b'not a picture', b'\x89PNG\r\n\x1a\n', b'II*\0abc'])
+def test_a_plane_that_is_not_whole_is_refused_with_what_to_do(tmp_path, content):
+    path = tmp_path / 'bad.tiff'
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r'bad\.tiff .*not a whole .*; ask for it again$'):
+        read_plane(path, remedy='ask for it again')
+    with pytest.raises(FileFormatError, match=r'cannot read .*none\.png: .*; ask for it again$'):
+        read_plane(tmp_path / 'none.png', remedy='ask for it again')
 
 
 def test_a_view_that_is_not_contiguous_is_written_as_it_looks(tmp_path, picture):

@@ -30,7 +30,10 @@ def lively() -> ModuleType:
 
 @pytest.fixture(scope='session')
 def exported(lively, tmp_path_factory):
-    """Give the report of an export by encoder, mode, precision and size, made once if kept."""
+    """Give the report of an export by encoder, mode, precision and size, made once if kept.
+
+    The encoder 'fast' is the small network of msdesis_fast; the size None is any.
+    """
     from msdesis_ros.export.onnx_export import Origin, export_onnx
 
     folder = tmp_path_factory.mktemp('exported')
@@ -39,8 +42,11 @@ def exported(lively, tmp_path_factory):
     def get(encoder='light', mode='multitask', precision='fp32', size=(59, 51)):
         key = (encoder, mode, precision, size)
         if key not in made or not made[key].path.exists():
-            network = lively.lively_network(encoder, mode=mode)
-            name = '_'.join(map(str, (*key[:3], *size)))
+            if encoder == 'fast':
+                network = lively.lively_fast(mode=mode)
+            else:
+                network = lively.lively_network(encoder, mode=mode)
+            name = '_'.join(map(str, (*key[:3], *(size or ('any',)))))
             sha256 = hashlib.sha256(encoder.encode()).hexdigest()
             made[key] = export_onnx(
                 network,

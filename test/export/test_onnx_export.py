@@ -32,7 +32,7 @@ def run(report, lively):
 def expected(network, views):
     import torch
 
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.pictures import PictureNetwork
 
     pictures = PictureNetwork(network)
     with torch.inference_mode():

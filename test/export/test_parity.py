@@ -59,7 +59,7 @@ def test_pictures_have_the_size_and_are_the_same_every_time(size):
 
 
 def test_a_graph_of_other_weights_does_not_hold(exported, lively):
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.pictures import PictureNetwork
 
     report = exported()
     other = PictureNetwork(lively.lively_network('light', seed=1))
@@ -70,7 +70,7 @@ def test_a_graph_of_other_weights_does_not_hold(exported, lively):
 
 
 def test_a_graph_for_another_size_or_no_graph_is_refused(exported, lively):
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
+    from msdesis_ros.nets.pictures import PictureNetwork
 
     network = PictureNetwork(lively.lively_network('light'))
     for model in (exported().path.read_bytes(), b'no graph'):

@@ -22,12 +22,11 @@ from safetensors.torch import save as save_safetensors  # noqa: E402
 from torch import nn  # noqa: E402
 
 from msdesis_ros.nets.checkpoints import (  # noqa: E402
-    CLASSES_WEIGHT,
-    SEARCH_WEIGHT,
     checkpoint_bytes,
     load_checkpoint,
     parse_checkpoint,
 )
+from msdesis_ros.nets.msdesis.family import CLASSES_WEIGHT, SEARCH_WEIGHT  # noqa: E402
 
 FIRST = 'feature_extractor.encoder_0.encoder.0.weight'
 NORM = 'feature_extractor.encoder_0.encoder.1'
@@ -122,8 +121,8 @@ def test_loaded_weights_can_be_trained_and_share_no_memory(light):
     ('asked', 'sentence'),
     [
         ({'encoder': 'resnet34'}, 'the encoder light, not resnet34; ask for light'),
-        ({'max_disparity': 192}, 'up to 320 px, not 192 px; ask for 320'),
-        ({'n_classes': 2}, 'has 1 classes, not 2; ask for 1'),
+        ({'max_disparity': 192}, 'the max_disparity 320, not 192; ask for 320'),
+        ({'n_classes': 2}, 'the n_classes 1, not 2; ask for 1'),
     ],
 )
 def test_a_file_that_is_not_what_was_asked_for_is_refused(light, asked, sentence):

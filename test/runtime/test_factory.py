@@ -13,7 +13,8 @@ import pytest
 
 from msdesis_ros.core.errors import MissingExtraError, ModelError, UsageError
 from msdesis_ros.core.prediction import ModelIdentity
-from msdesis_ros.runtime.factory import create_backend
+from msdesis_ros.runtime.cards import DEFAULT_MODEL, load_card
+from msdesis_ros.runtime.factory import create_backend, require_usable
 
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -60,8 +61,12 @@ def models(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_default_is_the_matcher_that_needs_no_weights() -> None:
-    backend = create_backend()
+def test_the_default_model_is_one_that_ships() -> None:
+    assert create_backend().identity.name == DEFAULT_MODEL
+
+
+def test_the_matcher_needs_no_weights() -> None:
+    backend = create_backend('opencv_sgbm')
     assert backend.identity == ModelIdentity('opencv_sgbm', None, 'opencv')
     assert (backend.min_disparity_px, backend.max_disparity_px) == (0.0, 255.0)
     assert backend.heads == {'disparity'}
@@ -121,7 +126,7 @@ def test_a_number_of_threads_below_one_is_refused(threads: int) -> None:
 def test_the_number_of_threads_reaches_opencv() -> None:
     before = cv2.getNumThreads()
     try:
-        create_backend(threads=1)
+        create_backend('opencv_sgbm', threads=1)
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
@@ -134,6 +139,20 @@ def test_a_missing_package_is_named_with_the_command_that_adds_it(
     with pytest.raises(MissingExtraError, match='tiny needs ONNX Runtime.*pip install'):
         create_backend('tiny', models_dir=models)
     create_backend('opencv_sgbm')  # which needs no such package
+
+
+def test_what_a_backend_needs_is_asked_for_without_opening_a_file(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (models / 'tiny.onnx').unlink()
+    card = load_card('tiny', models)
+    require_usable(card)
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(MissingExtraError, match='onnxruntime needs ONNX Runtime.*pip install'):
+        require_usable(card)
+    require_usable(load_card('opencv_sgbm'))
+    with pytest.raises(UsageError, match='it runs with: onnxruntime'):
+        require_usable(card, 'torch')
 
 
 def test_importing_the_factory_loads_no_inference_program() -> None:

@@ -16,9 +16,9 @@ def exported(encoder: str, mode: str, precision: str) -> bytes:
     for package in ('torch', 'onnx', 'onnxscript'):
         pytest.importorskip(package, reason=f'{package} is not installed')
     from msdesis_ros.export.graph import trace
-    from msdesis_ros.nets.msdesis.pictures import PictureNetwork
     from msdesis_ros.nets.msdesis.precision import with_half_features
     from msdesis_ros.nets.msdesis.simplified import simplified
+    from msdesis_ros.nets.pictures import PictureNetwork
     from msdesis_ros.nets.registry import create_network
 
     network: Any = simplified(create_network('msdesis', encoder=encoder, mode=mode).eval())

@@ -207,8 +207,8 @@ def test_an_exporter_lets_other_backends_run_a_checkpoint(weights: Path) -> None
       mask_logits = Transpose<perm=[0,3,1,2]>(mean) }"""
     given = []
 
-    def to_onnx(network: Any) -> bytes:
-        given.append(network.config.mode)
+    def to_onnx(loaded: Any) -> bytes:
+        given.append(loaded.network.config.mode)
         return onnx.parser.parse_model(graph).SerializeToString()
 
     backend = create_from_checkpoint(

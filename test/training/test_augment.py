@@ -18,6 +18,7 @@ from msdesis_ros.training.augment import (
     cropped,
     erased,
     flipped,
+    one_eyed,
     resized,
     swapped,
 )
@@ -145,6 +146,28 @@ def test_what_is_hidden_in_the_right_view_is_occluded(sample):
     assert mismatch(hidden) == 0
     assert (hidden.truth.occluded & ~sample.truth.occluded).any()
     np.testing.assert_array_equal(hidden.truth.disparity_px, sample.truth.disparity_px)
+
+
+def test_with_one_eye_both_views_are_the_left_one_and_no_disparity_is_known(sample):
+    found = one_eyed(sample)
+    assert np.array_equal(found.left, sample.left) and np.array_equal(found.right, sample.left)
+    assert np.isnan(found.truth.disparity_px).all() and not found.truth.occluded.any()
+    assert np.array_equal(found.truth.mask, sample.truth.mask)
+
+
+def test_one_eye_comes_as_often_as_asked_and_leaves_other_samples_as_they_were(sample):
+    lone = 0
+    for seed in range(60):
+        crops = [
+            augmented(sample, settings, size=(32, 32), rng=np.random.default_rng([7, seed]))
+            for settings in (STRONG, replace(STRONG, one_eye=0.5))
+        ]
+        assert np.array_equal(crops[0].left, crops[1].left)
+        if np.array_equal(crops[1].left, crops[1].right):
+            lone += 1
+        else:
+            assert np.array_equal(crops[0].right, crops[1].right)
+    assert 18 <= lone <= 42
 
 
 def test_the_defaults_change_nothing(sample):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -38,7 +39,13 @@ def write(tmp_path, tiny):
 
 def test_every_configuration_that_ships_is_valid(project_root):
     files = sorted((project_root / 'config' / 'train').glob('*.json'))
-    assert {file.stem for file in files} == PHASES | {'fast_small', 'fast_base', 'fast_large'}
+    assert {file.stem for file in files} == {
+        *PHASES,
+        'fast_small',
+        'fast_base',
+        'fast_large',
+        'finetune',
+    }
     for file in files:
         config = read_config(file)
         with torch.device('meta'):
@@ -67,13 +74,69 @@ def test_the_published_phases_have_the_published_numbers(
     assert config.published_loss.disparity_segmentation_weight == 0.2
 
 
+SCARED_COLOURS, IMAGENET_COLOURS = (0.5339, 0.3666, 0.4537), (0.485, 0.456, 0.406)
+MONOCULAR = ('ris17_train_monocular', 7 * 225, 225, SCARED_COLOURS)
+STEREO = ('ris17_124', 2 * 225, 225, SCARED_COLOURS)
+KEY_FRAMES = ('scared', 17, 8, SCARED_COLOURS)
+
+
+@pytest.mark.parametrize(
+    ('file', 'wanted'),
+    [
+        ('ph2_disparity', KEY_FRAMES),
+        ('ph2_segmentation', MONOCULAR),
+        ('ph2_multitask', STEREO),
+        ('ph3_multi2disp', KEY_FRAMES),
+        ('ph3_seg2disp', KEY_FRAMES),
+        ('ph3_multi2seg', MONOCULAR),
+        ('ph3_disp2seg', MONOCULAR),
+        ('ablation_disparity_only', STEREO),
+        ('ablation_segmentation_only', STEREO),
+    ],
+)
+def test_the_published_phases_name_their_data_and_validate_once_an_epoch(
+    project_root, file, wanted
+):
+    layout, train, validation, colours = wanted
+    config = read_config(project_root / 'config' / 'train' / f'{file}.json')
+    for part, split in (('train', 'train'), ('validation', 'validation')):
+        (source,) = getattr(config.data, part)
+        assert (source.layout, source.split) == (layout, split)
+        assert source.root.startswith('data/')
+    assert config.run.validate_every == math.ceil(train / config.optimiser.batch_size)
+    assert config.data.validation_frames == validation
+    assert config.mean == colours
+
+
+def test_the_first_phase_has_flyingthings_and_the_colours_of_imagenet(project_root):
+    config = read_config(project_root / 'config' / 'train' / 'ph1_disparity.json')
+    assert [source.layout for source in config.data.train] == ['flyingthings3d']
+    assert (config.mean, config.std) == (IMAGENET_COLOURS, (0.229, 0.224, 0.225))
+
+
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
         ({'sede': 1}, 'sede is unknown; known keys of the configuration: name, task'),
         ({'optimiser__schedule__lrr': 1}, r'optimiser\.schedule\.lrr is unknown.* lr, steps'),
         ({'augment__photometric': {'gian': 1}}, r'augment\.photometric\.gian is unknown.* gain'),
-        ({'data__train': [{}]}, r'data\.train\.0\.shards is missing'),
+        ({'data__train': [{}]}, r'data\.train\.0: a source has either shards, or a layout'),
+        ({'data__train': [{'shards': 'x', 'layout': 'scared'}]}, 'has either shards, or a layout'),
+        ({'data__train': [{'shards': 'x', 'root': 'y'}]}, 'keys of a layout; shards have neither'),
+        ({'data__train': [{'layout': 'kitti', 'root': 'x'}]}, "layout is 'kitti'; known: flying"),
+        ({'data__train': [{'layout': 'scared', 'split': 'train'}]}, 'scared needs the root'),
+        (
+            {'data__train': [{'layout': 'scared', 'root': 'x'}]},
+            r'data\.train\.0: split of the layout scared is None; known: train, validation',
+        ),
+        (
+            {'data__train': [{'layout': 'scared_test', 'root': 'x', 'split': 'train'}]},
+            "split of the layout scared_test is 'train'; known: test",
+        ),
+        (
+            {'data__train': [{'layout': 'own_frames', 'root': 'x', 'split': 'train'}]},
+            'the layout own_frames has no splits; leave split out',
+        ),
         ({'data__train': 'x'}, r"data\.train is 'x'; expected a list"),
         ({'seed': 'five'}, "seed is 'five'; expected a whole number"),
         ({'seed': True}, 'seed is True; expected a whole number'),
@@ -105,7 +168,7 @@ def test_changes_reach_every_depth(write):
     ]
     config = read_config(write(), changes)
     assert config.optimiser.schedule.lr == 0.5
-    assert config.data.train[0].shards == 'elsewhere'
+    assert config.data.train[0].shards == config.data.train[0].place == 'elsewhere'
     assert config.augment.scale == (0.5, 1.0)
     assert config.init == 'weights/a.pt' and config.run.threads is None
 

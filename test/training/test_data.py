@@ -64,12 +64,29 @@ def test_workers_change_nothing(shards):
 def test_two_processes_share_the_batch_of_one(shards):
     (alone,) = loader(shards, stop=1, batch_size=6)
     pieces = [next(iter(loader(shards, stop=1, rank=rank, ranks=2))) for rank in (0, 1)]
-    assert same(alone.part(0, 3), pieces[0]) and same(alone.part(3, 6), pieces[1])
+    assert all(same(one, other) for one, other in zip(alone.parts_of(2), pieces, strict=True))
 
 
 def test_steps_take_crops_of_every_shape(shards):
     shapes = {batch.left.shape for batch in loader(shards, stop=8)}
     assert shapes == {(3, 3, 32, 64), (3, 3, 64, 32)}
+
+
+def test_larger_crops_come_in_smaller_batches():
+    plan = StepPlan(batch_size=8, crops=((64, 32), (128, 64), (32, 32), (640, 512)), seed=5)
+    taken = {plan.crop(step): len(plan.numbers(step)) for step in range(40)}
+    assert taken == {(64, 32): 8, (128, 64): 2, (32, 32): 8, (640, 512): 1}
+    # No step takes a sample of another one.
+    numbers = [number for step in range(40) for _, number in plan.numbers(step)]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_a_batch_is_cut_into_pieces_that_hold_everything(shards):
+    (batch,) = loader(shards, stop=1, batch_size=5)
+    pieces = batch.parts_of(3)
+    assert [piece.left.shape[0] for piece in pieces] == [2, 2, 1]
+    assert torch.equal(torch.cat([piece.right for piece in pieces]), batch.right)
+    assert len(batch.parts_of(9)) == 5
 
 
 def test_an_epoch_shows_every_pair_once():

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,10 @@ from msdesis_ros.data.layouts.ris2017 import (
     RIS17_124,
     RIS17_EVAL_MONOCULAR,
     RIS17_TRAIN_MONOCULAR,
+    RisForm,
     list_ris2017,
 )
-from msdesis_ros.data.layouts.samples import Sample
+from msdesis_ros.data.layouts.samples import SPLITS, Sample, Split
 from msdesis_ros.data.layouts.scared import list_scared, list_scared_test
 from msdesis_ros.data.layouts.survey import CHECKS, Check, Listing, Survey, examine
 
@@ -27,15 +29,37 @@ log = logging.getLogger(__name__)
 
 OnBroken = Literal['stop', 'skip']
 _ON_BROKEN: tuple[OnBroken, ...] = ('stop', 'skip')
-LAYOUTS: dict[str, Callable[[Path], Listing]] = {
-    'flyingthings3d': list_flyingthings,
-    'scared': list_scared,
-    'scared_test': list_scared_test,
-    'ris17': functools.partial(list_ris2017, form=RIS17),
-    'ris17_124': functools.partial(list_ris2017, form=RIS17_124),
-    'ris17_train_monocular': functools.partial(list_ris2017, form=RIS17_TRAIN_MONOCULAR),
-    'ris17_eval_monocular': functools.partial(list_ris2017, form=RIS17_EVAL_MONOCULAR),
-    'own_frames': list_own_frames,
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a layout without looking at a folder.
+
+    list: finds the samples of a root by names. splits: that it has; none where the data set
+    defines none. truth: as in `SampleFiles.truth`. monocular: there are no right views.
+    """
+
+    list: Callable[[Path], Listing]
+    splits: tuple[Split, ...] = ()
+    truth: tuple[str, ...] = ()
+    monocular: bool = False
+
+
+def _ris2017(form: RisForm) -> Layout:
+    splits = tuple(split for split in SPLITS if split in form.splits.values())
+    listed = functools.partial(list_ris2017, form=form)
+    return Layout(listed, splits, ('instrument_mask',), monocular=not form.stereo)
+
+
+LAYOUTS: dict[str, Layout] = {
+    'flyingthings3d': Layout(list_flyingthings, ('train', 'validation'), ('disparity',)),
+    'scared': Layout(list_scared, ('train', 'validation'), ('disparity',)),
+    'scared_test': Layout(list_scared_test, ('test',), ('disparity',)),
+    'ris17': _ris2017(RIS17),
+    'ris17_124': _ris2017(RIS17_124),
+    'ris17_train_monocular': _ris2017(RIS17_TRAIN_MONOCULAR),
+    'ris17_eval_monocular': _ris2017(RIS17_EVAL_MONOCULAR),
+    'own_frames': Layout(list_own_frames),
 }
 
 
@@ -58,7 +82,7 @@ def survey(layout: str, root: str | os.PathLike[str], *, check: Check = 'headers
     if not root.is_dir():
         raise FileFormatError(f'{root} is no folder; give the root of a {layout} data set')
     try:
-        return examine(LAYOUTS[layout](root), check=check)
+        return examine(LAYOUTS[layout].list(root), check=check)
     except OSError as error:
         raise FileFormatError(
             f'cannot look through {error.filename or root}: {error.strerror or error}; make the '

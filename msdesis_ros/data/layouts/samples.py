@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from msdesis_ros.core.errors import FileFormatError, UsageError, shown
-from msdesis_ros.data.images import is_cut_png, read_rgb
+from msdesis_ros.data.images import read_plane, read_rgb
 from msdesis_ros.data.layouts.pfm import read_pfm
 
 Split = Literal['train', 'validation', 'test']
@@ -160,16 +158,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def _read_grey_png(path: Path, dtype: type[np.generic]) -> np.ndarray:
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f'cannot read {path}: {error.strerror or error}') from error
-    plane = None
-    if encoded and not is_cut_png(encoded):
-        with contextlib.suppress(cv2.error):
-            plane = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    if plane is None:
-        raise FileFormatError(f'{path} is not a whole PNG file; download or copy it again')
+    plane = read_plane(path, remedy='download or copy it again')
     if plane.ndim != 2 or plane.dtype != dtype:
         raise FileFormatError(
             f'{path} holds {plane.dtype} of the shape {plane.shape}; expected one grey channel '

@@ -72,14 +72,14 @@ class Survey:
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...]
 
-    def report(self) -> str:
-        """One line for each problem, at most 20, then a count."""
+    def report(self, *, most: int = MAX_PROBLEM_LINES) -> str:
+        """One line for each problem, at most `most`, then a count."""
         lines = [
             f'{_below(self.root, problem.path)}: {problem.what}'
-            for problem in self.problems[:MAX_PROBLEM_LINES]
+            for problem in self.problems[:most]
         ]
-        if len(self.problems) > MAX_PROBLEM_LINES:
-            lines.append(f'... and {len(self.problems) - MAX_PROBLEM_LINES} more')
+        if len(self.problems) > most:
+            lines.append(f'... and {len(self.problems) - most} more')
         return '\n'.join(lines)
 
 

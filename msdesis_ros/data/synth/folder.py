@@ -14,7 +14,6 @@ left_distorted.png, right_distorted.png, calibration_distorted.json
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -23,12 +22,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from msdesis_ros.core.disparity import depth_from_disparity
 from msdesis_ros.core.errors import FileFormatError, MsdesisError
-from msdesis_ros.data.images import read_rgb, write_image
+from msdesis_ros.data.images import read_plane, read_rgb, write_image
 from msdesis_ros.data.synth.distorted_pair import DistortedPair
 from msdesis_ros.data.synth.frame_calibration import (
     read_rectified_geometry,
@@ -147,16 +145,7 @@ def _mask_picture(mask: np.ndarray) -> np.ndarray:
 
 
 def _read_plane(path: Path, shape: tuple[int, int], dtype: type) -> np.ndarray:
-    try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise FileFormatError(f'cannot read {path}: {error.strerror}; {_REMEDY}') from error
-    plane = None
-    if encoded.size:
-        with contextlib.suppress(cv2.error):
-            plane = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    if plane is None:
-        raise FileFormatError(f'{path} is not a whole picture file; {_REMEDY}')
+    plane = read_plane(path, remedy=_REMEDY)
     if plane.shape != shape or plane.dtype != dtype:
         raise FileFormatError(
             f'{path} has the shape {plane.shape} and samples {plane.dtype}; expected {shape}, as '

@@ -10,7 +10,12 @@ from msdesis_ros.core.errors import UsageError
 MATCH_STRIDE, REFINE_STRIDE = 8, 4
 # Sides of the pictures must be multiples of this; the coarser levels round up.
 COARSEST_STRIDE = 32
-HEADS = frozenset({'disparity', 'instrument_mask', 'uncertainty'})
+# What each mode answers, in the words of the model cards.
+HEADS_OF_MODE = {
+    'multitask': frozenset({'disparity', 'instrument_mask', 'uncertainty'}),
+    'disparity': frozenset({'disparity', 'uncertainty'}),
+    'segmentation': frozenset({'instrument_mask'}),
+}
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,20 @@ class FastConfig:
 
     `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
     a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
-    training. Raises UsageError for anything else.
+    training. `mode`: 'multitask', 'disparity' or 'segmentation', what a deployment takes of the
+    answers; the forward pass gives all of them in every mode. Raises UsageError for anything else.
     """
 
     size: str = 'base'
     max_disparity: int = 256
     n_parts: int = 3
+    mode: str = 'multitask'
 
     def __post_init__(self) -> None:
-        if self.size not in SIZES:
-            raise UsageError(f'size is {self.size!r}; known: {", ".join(SIZES)}')
+        for name, known in (('size', SIZES), ('mode', HEADS_OF_MODE)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise UsageError(f'{name} is {value!r}; known: {", ".join(known)}')
         for name in ('max_disparity', 'n_parts'):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -75,5 +84,5 @@ class FastConfig:
 
     @property
     def heads(self) -> frozenset[str]:
-        """In the words of the model cards."""
-        return HEADS
+        """What a deployment answers, in the words of the model cards."""
+        return HEADS_OF_MODE[self.mode]

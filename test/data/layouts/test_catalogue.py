@@ -47,6 +47,25 @@ def test_the_documented_layouts_are_those_there_are(project_root):
     assert sorted(named) == sorted(LAYOUTS)
 
 
+@pytest.mark.parametrize('layout', sorted(LAYOUTS))
+def test_what_a_layout_says_of_itself_is_what_its_samples_have(layout, request):
+    known = LAYOUTS[layout]
+    if layout.startswith('ris17'):
+        ris = request.getfixturevalue('ris')
+        for number in range(1, 11 if known.splits == ('test',) else 9):
+            later = range(225, 300) if number <= 8 else range(300)
+            frames = later if known.splits == ('test',) else range(225)
+            ris.add(number, frames, stereo=not known.monocular)
+        tree = ris.tree
+    else:
+        named = {'flyingthings3d': 'flying', 'own_frames': 'pairs'}.get(layout, layout)
+        tree = request.getfixturevalue(named)
+    samples = scan(layout, tree.root)
+    assert {sample.split for sample in samples} == (set(known.splits) or {None})
+    assert {sample.truth for sample in samples} == {known.truth}
+    assert {sample.right is None for sample in samples} == {known.monocular}
+
+
 def test_one_broken_file_stops_or_is_skipped_as_asked(pairs, caplog):
     path = pairs.root / 'right/2.png'
     path.write_bytes(path.read_bytes()[:-5])
@@ -74,6 +93,7 @@ def test_a_report_has_at_most_20_files_and_then_a_count(tree, broken, lines):
     assert len(report) == lines
     assert report[0] == 'right/0.png: missing; left/0.png is there'
     assert (report[-1] == f'... and {broken - 20} more') == (broken > 20)
+    assert len(survey('own_frames', tree.root).report(most=100).splitlines()) == broken
 
 
 @pytest.mark.parametrize('layout', sorted(LAYOUTS))

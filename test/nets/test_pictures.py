@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
-from msdesis_ros.nets.msdesis.pictures import PictureNetwork  # noqa: E402
+from msdesis_ros.nets.pictures import PictureNetwork  # noqa: E402
 
 
 def tensors(views):
@@ -70,3 +70,47 @@ def test_of_several_classes_the_first_is_the_mask(lively):
         _, expected = network(pictures.prepare(left), pictures.prepare(right))
     torch.testing.assert_close(logits, expected[:, :1])
     assert not torch.allclose(expected[:, 0], expected[:, 1])
+
+
+@pytest.mark.parametrize('size', [(96, 64), (91, 59)], ids=str)
+def test_a_fast_network_gives_its_planes_without_the_padding(lively, size):
+    network = lively.lively_fast()
+    pictures = PictureNetwork(network, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    assert pictures.output_names == ('disparity', 'mask_logits', 'log_scale')
+    views = tensors(lively.picture_pair(*size))
+    with torch.no_grad():
+        planes = dict(zip(pictures.output_names, pictures(*views), strict=True))
+        expected = network(*(pictures.prepare(view) for view in views))
+    width, height = size
+    wanted = (expected.disparity_px, expected.mask_logits, expected.log_scale)
+    for plane, whole in zip(planes.values(), wanted, strict=True):
+        torch.testing.assert_close(plane, whole[:, :, :height, :width], rtol=0, atol=0)
+        assert plane.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ('mode', 'outputs'),
+    [('disparity', ('disparity', 'log_scale')), ('segmentation', ('mask_logits',))],
+)
+def test_a_mode_of_a_fast_network_needs_both_views(lively, mode, outputs):
+    pictures = PictureNetwork(lively.lively_fast(mode=mode))
+    assert (pictures.input_names, pictures.output_names) == (('left', 'right'), outputs)
+    with torch.no_grad():
+        planes = pictures(*tensors(lively.picture_pair(40, 33)))
+    assert [tuple(plane.shape) for plane in planes] == [(1, 1, 33, 40)] * len(outputs)
+
+
+def test_half_features_keep_disparities_close(lively):
+    from msdesis_ros.nets.registry import family_of
+
+    network = lively.lively_fast()
+    views = tensors(lively.picture_pair(96, 64))
+    half = family_of(network).with_half_features(network)
+    assert half.matcher.candidates_px.dtype == torch.float32
+    assert half.encoder.encoder.to_half[0].weight.dtype == torch.float16
+    with torch.no_grad():
+        found, expected = (PictureNetwork(each)(*views) for each in (half, network))
+    for plane, wanted in zip(found, expected, strict=True):
+        assert plane.dtype == torch.float32
+        assert 1e-5 < (plane - wanted).abs().mean() < 0.05
+    assert network.encoder.to_half[0].weight.dtype == torch.float32

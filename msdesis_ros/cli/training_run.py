@@ -1,0 +1,68 @@
+"""What commands that train share: when to end, and a progress bar."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from msdesis_ros.training.journal import Progress as Step
+
+
+class End:
+    """Why to stop now: the time is up, or somebody asked the process to end."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._minutes = minutes
+        self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        self.asked: str | None = None
+
+    def __call__(self) -> str | None:
+        if self.asked:
+            return self.asked
+        over = self._deadline is not None and time.monotonic() > self._deadline
+        return f'{self._minutes:g} minutes are over' if over else None
+
+    def ask(self, number: int, frame: object) -> None:
+        """A signal came; the second one raises KeyboardInterrupt."""
+        if self.asked:  # the second time somebody means it
+            raise KeyboardInterrupt
+        self.asked = f'{signal.Signals(number).name} came'
+
+
+@contextmanager
+def end_of(minutes: float | None) -> Iterator[End]:
+    """The end after `minutes` from now, or at the first SIGINT or SIGTERM."""
+    end = End(minutes)
+    before = {number: signal.signal(number, end.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield end
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def shown(first: bool) -> Iterator[Callable[[Step], None]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    quiet = not (first and sys.stdout.isatty())
+    with Progress(*columns, disable=quiet, transient=True) as bar:
+        task = bar.add_task('steps', total=None)
+
+        def show(step: Step) -> None:
+            text = f'loss {step.loss:.3f}, {step.pairs_per_s:.1f} pairs/s'
+            bar.update(task, description=text, completed=step.step, total=step.steps)
+
+        yield show
