@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -14,57 +15,47 @@ from msdesis_ros.nets.torch_extra import require_torch
 train_app = typer.Typer(
     no_args_is_help=True, help='Train a network; the same command with --resume goes on.'
 )
-CONFIG = typer.Option(..., '--config', help='JSON file; examples are in config/train.')
-CHANGES = typer.Option(None, '--set', help='key=value, e.g. optimiser.schedule.steps=1000.')
-RESUME = typer.Option(False, '--resume', help='Go on from the checkpoint in the folder.')
-OUT = typer.Option(None, '--out', help='Folder; default: out/train/<name of the config>.')
-MINUTES = typer.Option(None, '--minutes', min=0.0, help='End after this time, to be resumed.')
+ConfigOption = Annotated[
+    Path, typer.Option('--config', help='JSON file; examples are in config/train.')
+]
+ChangesOption = Annotated[
+    list[str] | None, typer.Option('--set', help='key=value, e.g. optimiser.schedule.steps=1000.')
+]
+ResumeOption = Annotated[
+    bool, typer.Option('--resume', help='Go on from the checkpoint in the folder.')
+]
+OutOption = Annotated[
+    Path | None, typer.Option('--out', help='Folder; default: out/train/<name of the config>.')
+]
+MinutesOption = Annotated[
+    float | None, typer.Option('--minutes', min=0.0, help='End after this time, to be resumed.')
+]
+# Task: what is trained, and a configuration for the example.
+TASKS = {
+    'disparity': ('the disparity half', 'ph1_disparity.json'),
+    'multitask': ('disparity and mask together', 'fast_base.json --minutes 9'),
+    'segmentation': ('the mask half', 'ph2_segmentation.json'),
+}
 
 
-@train_app.command()
-def disparity(
-    config: Path = CONFIG,
-    changes: list[str] | None = CHANGES,
-    resume: bool = RESUME,
-    out: Path | None = OUT,
-    minutes: float | None = MINUTES,
-) -> None:
-    """Train the disparity half.
+def _add_command(task: str) -> None:
+    what, example = TASKS[task]
 
-    Example: msdesis train disparity --config config/train/ph1_disparity_light.json --set
-    data.train.0.shards=out/shards
-    """
-    _train('disparity', config, changes, resume=resume, out=out, minutes=minutes)
+    def command(
+        config: ConfigOption,
+        changes: ChangesOption = None,
+        resume: ResumeOption = False,
+        out: OutOption = None,
+        minutes: MinutesOption = None,
+    ) -> None:
+        _train(task, config, changes, resume=resume, out=out, minutes=minutes)
 
-
-@train_app.command()
-def multitask(
-    config: Path = CONFIG,
-    changes: list[str] | None = CHANGES,
-    resume: bool = RESUME,
-    out: Path | None = OUT,
-    minutes: float | None = MINUTES,
-) -> None:
-    """Train disparity and mask together.
-
-    Example: msdesis train multitask --config config/train/fast_base.json --minutes 9
-    """
-    _train('multitask', config, changes, resume=resume, out=out, minutes=minutes)
+    said = f'Train {what}.\n\nExample: msdesis train {task} --config config/train/{example}'
+    train_app.command(task, help=said)(command)
 
 
-@train_app.command()
-def segmentation(
-    config: Path = CONFIG,
-    changes: list[str] | None = CHANGES,
-    resume: bool = RESUME,
-    out: Path | None = OUT,
-    minutes: float | None = MINUTES,
-) -> None:
-    """Train the mask half.
-
-    Example: msdesis train segmentation --config config/train/ph2_segmentation_light.json
-    """
-    _train('segmentation', config, changes, resume=resume, out=out, minutes=minutes)
+for _task in TASKS:
+    _add_command(_task)
 
 
 def _train(

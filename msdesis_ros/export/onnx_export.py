@@ -21,6 +21,7 @@ from msdesis_ros.export.parity import (
     Tolerance,
     compare,
     require_parity,
+    tolerance_of,
 )
 from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.nets.torch_extra import require_torch
@@ -99,7 +100,7 @@ def export_onnx(
     pictures and gives planes in the contract of `runtime.graph_contract`; normalising, padding and
     cropping are inside. `precision`: 'fp32', or 'fp16' with float32 disparities and geometry. At
     the end ONNX Runtime and PyTorch (float32, nothing folded) answer the same pictures; beyond
-    `tolerance` (default: that of the precision) nothing is written.
+    `tolerance` (default: that of the family and precision) nothing is written.
     `progress` is told each step in words. The same weights give the same bytes.
 
     Raises UsageError for a wrong path, size or precision, ModelError where the graph does not
@@ -125,7 +126,9 @@ def export_onnx(
     describe(model, metadata)
     content = model.SerializeToString(deterministic=True)
     progress('comparing with the network')
-    rows = _compared(content, reference, image_size, tolerance or TOLERANCES[precision])
+    rows = _compared(
+        content, reference, image_size, tolerance or tolerance_of(family.name, precision)
+    )
     require_parity(rows)
     report = ExportReport(
         path=path,

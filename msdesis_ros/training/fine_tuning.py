@@ -1,0 +1,239 @@
+"""The bridge between own frames without truth and the training loop, and what it compares."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.fast.model import FastOutput
+from msdesis_ros.training.batch import UNKNOWN, Batch
+from msdesis_ros.training.config import TrainConfig
+from msdesis_ros.training.losses import fast_terms
+from msdesis_ros.training.model_runner import Runner
+from msdesis_ros.training.objectives import Answer, Objective
+from msdesis_ros.training.self_supervised import (
+    anchor_loss,
+    inconsistency_px,
+    mask_distance,
+    roughness,
+    steps_loss,
+    unlikeness,
+    views_of,
+    visible,
+)
+
+# A pixel whose disparities differ by more than this between the eyes is inconsistent.
+INCONSISTENT_PX = 1.0
+# By what share the error on pairs with truth may grow.
+MOST_FORGOTTEN = 0.05
+# By how many percent of the pixels more the eyes may disagree: that much is chance.
+MORE_INCONSISTENT = 0.1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A network and the one it began with, on pairs that neither learns from.
+
+    unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
+    over the pixels that the initial network takes for visible, so that no pixel can be got rid of
+    by calling it hidden. general_epe_px: over the pairs with truth. NaN without such pairs.
+
+    Unlikeness decides. Eyes that agree prove little, since both may be wrong alike: they may only
+    not disagree more than before.
+    """
+
+    unlikeness: float
+    unlikeness_before: float
+    inconsistent_percent: float
+    inconsistent_before_percent: float
+    general_epe_px: float
+    general_epe_before_px: float
+
+    @property
+    def forgotten(self) -> float:
+        """By what share the error on the pairs with truth grew; NaN without any."""
+        if not self.general_epe_before_px > 0:
+            return math.nan
+        return self.general_epe_px / self.general_epe_before_px - 1
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the network is no improvement, in half sentences; empty where it is one."""
+        found = []
+        if not self.unlikeness < self.unlikeness_before:
+            found.append('the views are no more alike')
+        if self.inconsistent_percent > self.inconsistent_before_percent + MORE_INCONSISTENT:
+            found.append('the eyes disagree more')
+        if self.forgotten > MOST_FORGOTTEN:  # False for NaN
+            found.append(f'the error on pairs with truth grew by {100 * self.forgotten:.1f} %')
+        return tuple(found)
+
+    def score(self, task: str) -> float | None:
+        """What the best weights have the least of; None for weights that are no improvement."""
+        return None if self.reasons else self.unlikeness
+
+
+COMPARED = tuple(field.name for field in fields(Comparison))
+
+
+class FineTuning(Objective):
+    """Losses of own pairs (self-supervised) and of rehearsed pairs (as usual) in one batch.
+
+    The network that it is made with is the initial one: a copy stays as it is, as a teacher.
+    """
+
+    def __init__(self, config: TrainConfig, network: nn.Module) -> None:
+        settings = config.self_supervised
+        assert settings is not None
+        if config.network['family'] != 'msdesis_fast' or config.task != 'multitask':
+            raise UsageError(
+                'fine-tuning without truth knows the task multitask of the family msdesis_fast'
+            )
+        self._config, self._settings = config, settings
+        self._teacher = copy.deepcopy(network).eval().requires_grad_(False)
+        self._max_disparity = network.config.max_disparity
+        for name, weights in network.named_parameters():
+            if name.startswith(settings.frozen):
+                weights.requires_grad_(False)
+
+    def prepare(self, network: nn.Module) -> None:
+        """Before each step: batch-norm keeps its statistics unless the settings say otherwise."""
+        network.train(self._settings.learn_statistics)
+
+    def shown(self, batch: Batch) -> Batch:
+        """The batch, and after it the mirror images of its own pairs."""
+        own = own_pairs(batch)
+        mirrored = [batch.right[own].flip(-1), batch.left[own].flip(-1)]
+        planes = [*mirrored, *(plane[own] for plane in batch[2:6])]
+        both = (torch.cat(pair) for pair in zip(batch[:6], planes, strict=True))
+        return Batch(*both, batch.skipped)
+
+    def terms(self, output: FastOutput, batch: Batch) -> dict[str, Tensor]:
+        """The weighted terms of `shown` pairs; 0 where a batch lacks their kind of pairs."""
+        weights, own = self._settings, own_pairs(batch)
+        names = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'mask')
+        found = dict.fromkeys((*names, 'rehearsal'), output.disparity_px.new_zeros(()))
+        if bool(own.any()):
+            found |= self._without_truth(_rows(output, own), _taken(batch, own))
+        if not bool(own.all()):
+            terms = fast_terms(
+                _rows(output, ~own),
+                _taken(batch, ~own),
+                max_disparity=self._max_disparity,
+                occluded_weight=self._config.fast_loss.occluded,
+            )
+            shares = (
+                (getattr(self._config.fast_loss, name), term) for name, term in terms.items()
+            )
+            found['rehearsal'] = sum(share * term for share, term in shares)
+        return {name: getattr(weights, name) * term for name, term in found.items()}
+
+    def _without_truth(self, output: FastOutput, batch: Batch) -> dict[str, Tensor]:
+        settings, initial = self._settings, self._taught(batch)
+        views = views_of(batch.left, batch.right, output.disparity_px)
+        counted = visible(views)
+        apart = torch.log1p(inconsistency_px(views)) * counted
+        scale = nn.functional.smooth_l1_loss(output.log_scale, initial.log_scale)
+        return {
+            'photometric': unlikeness(views, counted, scales=settings.scales),
+            'smooth': roughness(output.disparity_px, batch.left),
+            'consistency': apart.sum() / counted.sum().clamp(min=1),
+            'steps': steps_loss(output, counted),
+            'anchor': anchor_loss(output.disparity_px, initial, unsure_px=settings.unsure_px),
+            'scale': scale,
+            'mask': mask_distance(output.mask_logits, initial.mask_logits),
+        }
+
+    def answer(self, output: FastOutput) -> Answer:
+        return Answer(output.disparity_px, output.mask_logits)
+
+    @torch.no_grad()
+    def judge(self, network: nn.Module, batches: Iterable[Batch]) -> Comparison:
+        """Compare a network in eval mode with the initial one."""
+        device = next(network.parameters()).device
+        runner = Runner(self._config, device)
+        sums = {'now': _Sums(), 'before': _Sums()}
+        for batch in batches:
+            batch = self.shown(batch.to(device))
+            own, initial = own_pairs(batch), self._taught(batch)
+            counted = (
+                visible(views_of(batch.left, batch.right, initial.disparity_px))
+                if bool(own.all())
+                else None
+            )
+            for name, answer in (('now', runner.output(network, batch)), ('before', initial)):
+                if counted is None:
+                    sums[name].add_known(answer, batch, self._max_disparity)
+                else:
+                    views = views_of(batch.left, batch.right, answer.disparity_px)
+                    sums[name].add_own(views, counted, scales=self._settings.scales)
+        now, before = (each.figures() for each in sums.values())
+        return Comparison(
+            unlikeness=now[0],
+            unlikeness_before=before[0],
+            inconsistent_percent=now[1],
+            inconsistent_before_percent=before[1],
+            general_epe_px=now[2],
+            general_epe_before_px=before[2],
+        )
+
+    @torch.no_grad()
+    def _taught(self, batch: Batch) -> FastOutput:
+        self._teacher.to(batch.left.device)
+        return Runner(self._config, batch.left.device).output(self._teacher, batch)
+
+
+class _Sums:
+    """Of one network over the frames of a comparison; each own pair counts alike."""
+
+    def __init__(self) -> None:
+        self._unlike, self._inconsistent, self._pairs = 0.0, 0.0, 0
+        self._error_px, self._known = 0.0, 0
+
+    def add_own(self, views, counted: Tensor, *, scales: int) -> None:
+        there = int(counted.sum())
+        if there:
+            apart = (inconsistency_px(views) > INCONSISTENT_PX) & counted
+            self._unlike += float(unlikeness(views, counted, scales=scales))
+            self._inconsistent += int(apart.sum()) / there
+            self._pairs += 1
+
+    def add_known(self, answer: FastOutput, batch: Batch, max_disparity: int) -> None:
+        known = (batch.disparity_px >= 0) & (batch.disparity_px < max_disparity)
+        errors = (answer.disparity_px - batch.disparity_px).abs()[known]
+        self._error_px += float(errors.double().sum())
+        self._known += int(known.sum())
+
+    def figures(self) -> tuple[float, float, float]:
+        pairs = self._pairs or math.nan
+        known = self._known or math.nan
+        return self._unlike / pairs, 100 * self._inconsistent / pairs, self._error_px / known
+
+
+def own_pairs(batch: Batch) -> Tensor:
+    """N bool: pairs of which no truth is known."""
+    nothing = ~torch.isfinite(batch.disparity_px) & (batch.mask == UNKNOWN)
+    return nothing.flatten(1).all(1)
+
+
+def comparison_of(figures: dict[str, float]) -> Comparison:
+    """Again from the figures that a training keeps of its best weights."""
+    return Comparison(**{field.name: figures[field.name] for field in fields(Comparison)})
+
+
+def _taken(batch: Batch, rows: Tensor) -> Batch:
+    return Batch(*(plane[rows] for plane in batch[:6]), batch.skipped)
+
+
+def _rows(output: FastOutput, rows: Tensor) -> FastOutput:
+    taken = {
+        name: tuple(step[rows] for step in plane) if isinstance(plane, tuple) else plane[rows]
+        for name, plane in output._asdict().items()
+    }
+    return FastOutput(**taken)

@@ -1,0 +1,265 @@
+"""`msdesis finetune`: from a folder of own frames to a model that runs, or a reason why not."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip('torch', reason='the extra torch is not installed')
+pytest.importorskip('onnxscript', reason='the extra export is not installed')
+
+from msdesis_ros.cli.app import app  # noqa: E402
+from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
+from msdesis_ros.data.images import write_image  # noqa: E402
+from msdesis_ros.runtime.cards import load_card  # noqa: E402
+from msdesis_ros.training import fine_tune_files, fine_tuning  # noqa: E402
+
+TRAINING = Path(__file__).parents[1] / 'training'
+PAIRS = 8
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(
+        f'msdesis_finetune_{name}', TRAINING / f'{name}.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    torch.set_num_threads(1)
+    load('tiny')  # registers the size 'tiny'
+    return load('scenes')
+
+
+@pytest.fixture(scope='module')
+def frames(scenes, tmp_path_factory):
+    """Own pairs of 128x96 px in left/ and right/. Not to be changed."""
+    folder = tmp_path_factory.mktemp('own')
+    write_frames(scenes, folder)
+    return folder
+
+
+def write_frames(scenes, folder, count=PAIRS):
+    for number in range(count):
+        frame = scenes.boxed_wall(500 + number)
+        for side in ('left', 'right'):
+            write_image(folder / side / f'{number:04d}.png', getattr(frame, side))
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """An untrained network whose answers are at least numbers of different pixels."""
+    from msdesis_ros.nets.checkpoints import checkpoint_bytes
+    from msdesis_ros.nets.registry import create_network
+
+    torch.manual_seed(4)
+    network = create_network('msdesis_fast', size='tiny', max_disparity=64).eval()
+    path = tmp_path_factory.mktemp('weights') / 'start.safetensors'
+    path.write_bytes(checkpoint_bytes(network, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Rehearsal pairs that are small and few."""
+    monkeypatch.setattr(fine_tune_files, 'REHEARSAL_SIZE', (128, 96))
+    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', {'train': (4, 11), 'validation': (1, 12)})
+    monkeypatch.setattr('msdesis_ros.cli.finetune.usable_cores', lambda: 1)
+
+
+SMALL = (
+    'optimiser.schedule.steps=4', 'optimiser.schedule.warmup=1', 'optimiser.batch_size=2',
+    'data.crops=[[64,64]]', 'data.workers=0', 'data.validation_frames=3', 'run.threads=1',
+    'run.validate_every=2', 'run.checkpoint_every=1', 'run.log_every=1', 'run.device=cpu',
+)  # fmt: skip
+
+
+def finetune(*arguments, changes=()):
+    settings = [part for change in (*SMALL, *changes) for part in ('--set', change)]
+    return CliRunner().invoke(app, ['finetune', *map(str, arguments), *settings])
+
+
+@pytest.fixture
+def always_better(monkeypatch):
+    """Four steps of an untrained network are no improvement: let them pass for one."""
+    monkeypatch.setattr(fine_tuning.Comparison, 'reasons', property(lambda self: ()))
+
+
+@pytest.fixture
+def not_exported(monkeypatch):
+    """The result is known from another test; making it takes most of the time."""
+    monkeypatch.setattr(
+        fine_tune_files, 'write_deployment', lambda *_, **__: Path('not exported.toml')
+    )
+
+
+def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_better):
+    out = tmp_path / 'out'
+    done = finetune(frames, '--checkpoint', weights, '--out', out, '--name', 'ours')
+    assert done.exit_code == 0, done.output
+    assert '6 pairs of 128x96 px to learn from, 2 to compare' in done.output
+    assert f'model:=ours models_dir:={out}' in done.output
+    card = load_card('ours', out)
+    assert card.verify() == [] and {file.format for file in card.files} == {'onnx', 'safetensors'}
+    assert card.heads == {'disparity', 'instrument_mask', 'uncertainty'}
+    assert '6 own pairs without truth' in card.training.data
+    assert '2 more pairs held out' in card.training.data
+    assert {'unlikeness', 'unlikeness_before', 'general_epe_px'} <= {
+        figure.figure for figure in card.measured
+    }
+    assert card.input.mean == (0.5, 0.4, 0.3)
+    left, right = (frames / side / '0000.png' for side in ('left', 'right'))
+    answered = CliRunner().invoke(
+        app,
+        ['infer', 'pair', str(left), str(right), '--rectified', '--model', 'ours']
+        + ['--models-dir', str(out), '--out', str(tmp_path / 'pair')],
+    )
+    assert answered.exit_code == 0, answered.output
+    assert (tmp_path / 'pair' / 'disparity.tiff').exists()
+
+
+def test_what_is_no_better_is_not_written(frames, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        fine_tuning.Comparison, 'reasons', property(lambda self: ('the eyes disagree more',))
+    )
+    out = tmp_path / 'out'
+    done = finetune(frames, '--checkpoint', weights, '--out', out)
+    assert done.exit_code == 1
+    assert 'made it no better (the eyes disagree more), so that nothing was written' in done.output
+    assert not list(out.glob('*.toml')) and not list(out.glob('*.onnx'))
+    assert not (out / 'model.safetensors').exists()
+
+
+def test_a_fine_tuning_goes_on_where_it_ended(
+    frames, weights, tmp_path, always_better, not_exported
+):
+    straight, halves = tmp_path / 'straight', tmp_path / 'halves'
+    whole = finetune(frames, '--checkpoint', weights, '--out', straight)
+    assert whole.exit_code == 0, whole.output
+    # No time at all: one step, and what follows from it.
+    first = finetune(frames, '--checkpoint', weights, '--out', halves, '--minutes', 0)
+    assert first.exit_code == 0 and 'step 1 of 1' in first.output, first.output
+    refused = finetune(frames, '--checkpoint', weights, '--out', halves)
+    assert isinstance(refused.exception, UsageError) and '--resume' in str(refused.exception)
+    again = finetune(frames, '--out', halves, '--resume')
+    assert again.exit_code == 0 and 'of 4' in again.output, again.output
+
+    def rows(folder):
+        lines = (folder / 'metrics.csv').read_text().splitlines()
+        return [line for line in lines if line.split(',')[0] in ('2', '3', '4')]
+
+    assert rows(halves) == rows(straight)
+
+
+def test_other_weights_do_not_go_on(frames, weights, tmp_path, always_better, not_exported):
+    out = tmp_path / 'out'
+    finetune(frames, '--checkpoint', weights, '--out', out, '--minutes', 0)
+    from msdesis_ros.nets.checkpoints import checkpoint_bytes
+    from msdesis_ros.nets.registry import create_network
+
+    other = tmp_path / 'other.safetensors'
+    network = create_network('msdesis_fast', size='tiny', max_disparity=64)
+    other.write_bytes(checkpoint_bytes(network))
+    done = finetune(frames, '--checkpoint', other, '--out', out, '--resume')
+    assert isinstance(done.exception, UsageError)
+    assert 'began with other weights' in str(done.exception)
+
+
+def test_every_wrong_file_is_named_before_anything_begins(scenes, weights, tmp_path):
+    folder, out = tmp_path / 'own', tmp_path / 'out'
+    write_frames(scenes, folder)
+    (folder / 'left' / '0001.png').write_bytes(b'no picture')
+    (folder / 'right' / '0003.png').unlink()
+    whole = (folder / 'right' / '0005.png').read_bytes()
+    # Its header and its end are right, its middle is not.
+    (folder / 'right' / '0005.png').write_bytes(whole[:200] + bytes(400) + whole[600:])
+    write_image(folder / 'odd.png', np.zeros((8, 8), np.uint8))
+    done = finetune(folder, '--checkpoint', weights, '--out', out)
+    assert isinstance(done.exception, FileFormatError)
+    said = str(done.exception)
+    for name in ('left/0001.png', 'right/0003.png', 'right/0005.png', 'odd.png'):
+        assert name in said
+    assert 'left/0002.png' not in said and not out.exists()
+
+
+def test_broken_files_can_be_left_out(scenes, weights, tmp_path, always_better, not_exported):
+    folder = tmp_path / 'own'
+    write_frames(scenes, folder)
+    (folder / 'right' / '0003.png').unlink()
+    done = finetune(
+        folder, '--checkpoint', weights, '--out', tmp_path / 'out',
+        changes=['data.when_broken=skip'],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert '5 pairs of 128x96 px to learn from' in done.output
+
+
+def test_too_few_pairs_are_refused(scenes, weights, tmp_path):
+    write_frames(scenes, tmp_path / 'own', 3)
+    done = finetune(tmp_path / 'own', '--checkpoint', weights, '--out', tmp_path / 'out')
+    assert isinstance(done.exception, UsageError) and 'at least 4' in str(done.exception)
+
+
+def test_another_family_is_refused(frames, tmp_path):
+    from msdesis_ros.nets.checkpoints import checkpoint_bytes
+    from msdesis_ros.nets.registry import create_network
+
+    path = tmp_path / 'light.safetensors'
+    path.write_bytes(checkpoint_bytes(create_network('msdesis', encoder='light')))
+    done = finetune(frames, '--checkpoint', path, '--out', tmp_path / 'out')
+    assert isinstance(done.exception, UsageError)
+    assert 'is of the family msdesis; fine-tuning without truth knows' in str(done.exception)
+
+
+def test_a_typo_in_a_change_is_refused(frames, weights, tmp_path):
+    done = finetune(
+        frames, '--checkpoint', weights, '--out', tmp_path / 'out',
+        changes=['self_supervised.ankor=1'],
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError)
+    assert 'self_supervised.ankor is unknown' in str(done.exception)
+
+
+def test_frames_are_rectified_with_a_calibration(scenes, tmp_path):
+    from msdesis_ros.training.own_frames_source import OwnFrames, OwnFramesSource
+
+    # The right camera looks 6 px too high: its pictures show everything 6 px lower.
+    folder, shift = tmp_path / 'own', 6
+    for number in range(4):
+        frame = scenes.boxed_wall(number)
+        write_image(folder / 'left' / f'{number}.png', frame.left)
+        moved = np.roll(frame.right, shift, axis=0)
+        write_image(folder / 'right' / f'{number}.png', moved)
+    calibration = tmp_path / 'stereo.yaml'
+    storage = cv2.FileStorage(str(calibration), cv2.FILE_STORAGE_WRITE)
+    camera = np.array([[100.0, 0, 64], [0, 100.0, 48], [0, 0, 1]])
+    lower = camera + np.array([[0, 0, 0], [0, 0, shift], [0, 0, 0]])
+    values = {'K1': camera, 'D1': np.zeros(5), 'K2': lower, 'D2': np.zeros(5), 'R': np.eye(3)}
+    for name, value in (values | {'T': np.array([-5.0, 0, 0])}).items():
+        storage.write(name, value)
+    storage.release()
+    raw = OwnFramesSource(OwnFrames(str(folder)), 'train').sample(0)
+    source = OwnFramesSource(OwnFrames(str(folder), str(calibration)), 'train')
+    sample, frame = source.sample(0), scenes.boxed_wall(0)
+
+    def rows_down(found, wanted):
+        """By how many rows the picture was moved."""
+        inner = np.s_[20:-20, 20:-20]
+
+        def apart(rows):
+            return np.abs(found[inner].astype(int) - np.roll(wanted, rows, axis=0)[inner]).mean()
+
+        return min(range(-10, 11), key=apart)
+
+    # Both views are moved to common rows; which these are is for the rectification to choose.
+    assert rows_down(raw.right, frame.right) - rows_down(raw.left, frame.left) == shift
+    assert rows_down(sample.right, frame.right) == rows_down(sample.left, frame.left)
+    assert np.isnan(sample.truth.disparity_px).all() and (sample.truth.mask == 255).all()
