@@ -44,7 +44,7 @@ def arguments() -> list[DeclareLaunchArgument]:
             str(resource('config', 'stereo_endoscope.yaml')),
             'YAML file with parameters of the node.',
         ),
-        'model': ('', 'Model card to run, for example opencv_sgbm.' + AS_IN_FILE),
+        'model': ('', 'Model card to run, for example msdesis_fast.' + AS_IN_FILE),
         'backend': ('', 'Backend that runs the model, for example opencv.' + AS_IN_FILE),
         'rectified': ('', 'true: the pictures arrive rectified.' + AS_IN_FILE),
         'image_transport': ('', 'How pictures come: raw or compressed.' + AS_IN_FILE),

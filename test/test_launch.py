@@ -379,7 +379,7 @@ def test_a_node_started_so_has_these_topics_and_parameters(tmp_path, transport, 
     assert (values['max_skew_ms'], values['rectified'], values['model']) == (
         7.0,
         True,
-        'opencv_sgbm',
+        'msdesis_fast',
     )
 
 

@@ -23,7 +23,7 @@ else:
     import tomli as tomllib
 
 # What runs where nobody names a model: in every command, and in the node.
-DEFAULT_MODEL = 'opencv_sgbm'
+DEFAULT_MODEL = 'msdesis_fast'
 # No number of a card comes near it; NaN and infinity are none.
 LARGEST = 1e15
 

@@ -22,7 +22,15 @@ from msdesis_ros.runtime.model_file import ModelFile
 
 pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
 
-RESULTS = ('disparity', 'depth', 'camera_info', 'points', 'left/image_rect', 'status')
+RESULTS = (
+    'disparity',
+    'depth',
+    'camera_info',
+    'points',
+    'instrument_mask',
+    'left/image_rect',
+    'status',
+)
 
 
 def command(*arguments: object) -> list[str]:
@@ -33,6 +41,14 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, check=False, timeout=110
     )
+
+
+def onnx_hash(model: str) -> str:
+    """Of the file for any picture size."""
+    from msdesis_ros.runtime.cards import load_card
+
+    (file,) = (f for f in load_card(model).files if f.format == 'onnx' and f.image_size is None)
+    return file.sha256
 
 
 @pytest.fixture(scope='module')
@@ -54,13 +70,13 @@ def test_the_demo_leaves_its_four_files_and_a_report_that_adds_up(demo):
     assert report['pairs_processed'] >= 5, report
     assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
     assert report['image_size'] == [640, 512]
-    assert report['model'] == {'name': 'opencv_sgbm', 'sha256': None}
-    assert report['backend'] == 'opencv'
+    assert report['model'] == {'name': 'msdesis_fast', 'sha256': onnx_hash('msdesis_fast')}
+    assert report['backend'] == 'onnxruntime'
     assert set(report['latency_ms']) == {'p50', 'p95', 'p99'}
     assert 0 < report['latency_ms']['p50'] < 1000
     assert report['stages_ms']['infer'] > 1
-    assert report['rate_sent_hz'] == pytest.approx(5.0, rel=0.1)
-    assert 0.5 < report['fps'] < 5.5
+    assert report['rate_sent_hz'] == pytest.approx(10.0, rel=0.1)
+    assert 0.5 < report['fps'] < 11
     assert set(report['published']) == set(RESULTS)
     assert set(report['published'].values()) == {report['pairs_processed']}
     assert report['verdicts'] == {'OK': report['pairs_processed']}

@@ -53,7 +53,14 @@ class Knowing:
 
 @pytest.fixture
 def run(run_command):
-    return run_command('evaluate')
+    """`msdesis evaluate ...` with the matcher, unless another model is named."""
+    evaluate = run_command('evaluate')
+
+    def with_matcher(*arguments: object):
+        named = {'--model', '--checkpoint', '--help'} & set(map(str, arguments))
+        return evaluate(*arguments, *(() if named else ('--model', 'opencv_sgbm')))
+
+    return with_matcher
 
 
 @pytest.fixture

@@ -13,11 +13,16 @@ from msdesis_ros.data.ply import read_ply
 from msdesis_ros.evaluation.disparity_metrics import score_disparity
 
 
-def infer(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """`msdesis infer pair ...` as a user runs it."""
+def infer(*arguments: object, by_default: bool = False) -> subprocess.CompletedProcess[str]:
+    """`msdesis infer pair ...` as a user runs it; with the matcher, whose answers are known, where
+    neither `arguments` name a model nor the default is wanted.
+    """
     command = [sys.executable, '-m', 'msdesis_ros.cli.app', 'infer', 'pair']
+    words = [str(argument) for argument in arguments]
+    if not by_default and not {'--model', '--checkpoint'} & set(words):
+        words += ['--model', 'opencv_sgbm']
     return subprocess.run(
-        [*command, *(str(argument) for argument in arguments)],
+        [*command, *words],
         capture_output=True,
         text=True,
         check=False,

@@ -41,7 +41,7 @@ def test_two_processes_write_the_same_bytes_and_say_their_hash(record_stereo, tm
         done = run(path, '--out', tmp_path / f'{seed}.mcap', PYTHONHASHSEED=seed)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ''
-        assert done.stdout.startswith('6 pairs through opencv_sgbm (opencv)')
+        assert done.stdout.startswith('6 pairs through msdesis_fast (onnxruntime)')
         said.append(done.stdout.split('SHA-256 ')[1])
     assert (tmp_path / '1.mcap').read_bytes() == (tmp_path / '2.mcap').read_bytes()
     assert said[0] == said[1] and len(said[0].strip()) == 64
