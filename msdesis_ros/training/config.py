@@ -76,6 +76,11 @@ class DataSettings:
     when_broken: str = 'stop'
     workers: int = 1
 
+    def __post_init__(self) -> None:
+        _one_of('when_broken', self.when_broken, ('stop', 'skip'))
+        if self.workers < 0:
+            raise UsageError(f'workers is {self.workers}; expected 0 or more')
+
 
 @dataclass(frozen=True)
 class PublishedLoss:
@@ -143,6 +148,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         _one_of('precision', self.precision, ('fp32', 'bf16'))
         _one_of('device', self.device, ('auto', 'cpu', 'cuda'))
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f'threads is {self.threads}; expected 1 or more, or null')
 
 
 @dataclass(frozen=True)

@@ -170,14 +170,16 @@ class Training:
         pieces = batch.parts_of(settings.accumulate)
         for number, piece in enumerate(pieces):
             part = self._objective.shown(piece.to(self._runner.device))
+            # Steps with large crops may cut into pieces of unequal size: each pair counts alike.
+            share = piece.left.shape[0] / batch.left.shape[0]
             # Processes exchange gradients once a step, with the last piece.
             waits = self.ranks.size > 1 and number < len(pieces) - 1
             with network.no_sync() if waits else nullcontext():
                 output = self._runner.output(network, part)
                 terms = self._objective.terms(output, part)
-                (sum(terms.values()) / len(pieces)).backward()
+                (sum(terms.values()) * share).backward()
             for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(term.detach()) / len(pieces)
+                totals[name] = totals.get(name, 0.0) + float(term.detach()) * share
         self._term_names = tuple(totals)
         limit = float('inf') if settings.clip_norm is None else settings.clip_norm
         norm = float(torch.nn.utils.clip_grad_norm_(self._network.parameters(), limit))
@@ -245,7 +247,9 @@ class Training:
         )
 
     def _keep_best(self, figures: Figures | Comparison) -> None:
-        score = figures.score(self.config.task)
+        # A mask that is not trained says nothing about the weights.
+        task = self.config.task if self._objective.learns_mask else 'disparity'
+        score = figures.score(task)
         if score is None or (self._best is not None and score >= self._best['score']):
             return
         self._best = {'score': score, 'step': self.step, **asdict(figures)}

@@ -27,7 +27,12 @@ class Answer(NamedTuple):
 
 
 class Objective(Protocol):
-    """The bridge between one family and the loop."""
+    """The bridge between one family and the loop.
+
+    learns_mask: whether a term of the loss looks at the mask.
+    """
+
+    learns_mask: bool = True
 
     def terms(self, output: object, batch: Batch) -> dict[str, Tensor]:
         """Every term of the loss, weighted, so that their sum is the loss."""
@@ -80,6 +85,7 @@ class FastObjective(Objective):
         self._weights = {name: weight for name, weight in weights.items() if weight}
         if not self._weights:
             raise UsageError(f'every loss weight for the task {config.task} is 0')
+        self.learns_mask = not self._weights.keys().isdisjoint(MASK_TERMS)
         self._occluded = config.fast_loss.occluded
         self._max_disparity = network.config.max_disparity
 
@@ -104,6 +110,7 @@ class PublishedObjective(Objective):
             'segmentation': (0.0, 1.0),
             'multitask': (share, 1 - share),
         }[config.task]
+        self.learns_mask = self._shares[1] > 0
         self._max_disparity = network.config.max_disparity
         if network.config.n_classes != 1:
             raise UsageError('training knows one class, the instrument; leave n_classes at 1')

@@ -67,7 +67,8 @@ class Mixture:
     """Sources shuffled together.
 
     One epoch has as many pairs as all sources. Of these each source gives its share by weight (by
-    default: by its size), each of its pairs once before any comes again. `when_broken`: 'stop'
+    default: by its size), each of its pairs once before any comes again; a step with a large crop
+    passes over some of them (see StepPlan). `when_broken`: 'stop'
     raises for a damaged record, 'skip' takes the next one and says so in the sample.
     """
 

@@ -119,6 +119,9 @@ def test_the_first_phase_has_flyingthings_and_the_colours_of_imagenet(project_ro
     [
         ({'sede': 1}, 'sede is unknown; known keys of the configuration: name, task'),
         ({'optimiser__schedule__lrr': 1}, r'optimiser\.schedule\.lrr is unknown.* lr, steps'),
+        ({'data__workers': -1}, r'data: workers is -1; expected 0 or more'),
+        ({'data__when_broken': 'skp'}, "when_broken is 'skp'; known: stop, skip"),
+        ({'run__threads': -2}, r'threads is -2; expected 1 or more, or null'),
         ({'augment__photometric': {'gian': 1}}, r'augment\.photometric\.gian is unknown.* gain'),
         ({'data__train': [{}]}, r'data\.train\.0: a source has either shards, or a layout'),
         ({'data__train': [{'shards': 'x', 'layout': 'scared'}]}, 'has either shards, or a layout'),

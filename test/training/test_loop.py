@@ -19,10 +19,12 @@ import pytest
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
 from msdesis_ros.core.errors import FileFormatError, ModelError, UsageError  # noqa: E402
+from msdesis_ros.training.data import StepPlan  # noqa: E402
 from msdesis_ros.training.divergence import DivergenceError  # noqa: E402
 from msdesis_ros.training.journal import METRICS_FILE  # noqa: E402
 from msdesis_ros.training.loop import Training  # noqa: E402
 from msdesis_ros.training.state_files import BEST, LAST, read_state  # noqa: E402
+from msdesis_ros.training.validation import Figures  # noqa: E402
 
 # Sides of 32 px are refused in bfloat16.
 BF16 = {'run__precision': 'bf16', 'run__channels_last': True, 'data__crops': [[64, 64]]}
@@ -152,6 +154,42 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tiny, shards, tmp_p
         (row,) = rows(tmp_path / str(size))
         norms.append((float(row['gradient_norm']), float(row['loss'])))
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_pieces_of_unequal_size_count_by_their_pairs(tiny, shards, tmp_path, monkeypatch):
+    # The larger crop leaves three of six pairs: two pieces of two pairs and one.
+    crops = ((64, 64), (128, 64))
+    plans = (StepPlan(batch_size=6, crops=crops, seed=seed) for seed in range(20))
+    seed = next(plan.seed for plan in plans if plan.crop(0) == (128, 64))
+    losses = []
+    for size, pieces in ((6, 1), (3, 2)):
+        config = tiny.tiny_config(
+            shards,
+            seed=seed,
+            data__crops=[list(crop) for crop in crops],
+            optimiser__batch_size=size,
+            optimiser__accumulate=pieces,
+            task='segmentation',
+            fast_loss={'dice': 0.0, 'parts': 0.0},
+        )
+        training = Training(config, tmp_path / str(size))
+        frozen = training._network.eval()
+        monkeypatch.setattr(frozen, 'train', lambda mode=True, network=frozen: network)
+        training.run(stop_after(training, 1))
+        (row,) = rows(tmp_path / str(size))
+        losses.append((float(row['gradient_norm']), float(row['loss'])))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_mask_that_is_not_trained_does_not_decide_what_is_best(tiny, shards, tmp_path):
+    config = tiny.tiny_config(shards, fast_loss={'mask': 0.0, 'dice': 0.0, 'parts': 0.0})
+    training = Training(config, tmp_path)
+    training._keep_best(Figures(float('nan'), float('nan'), float('nan'), 0.3))
+    assert training._best is None
+    trained = Training(tiny.tiny_config(shards), tmp_path / 'both')
+    trained.folder.mkdir()
+    trained._keep_best(Figures(float('nan'), float('nan'), float('nan'), 0.3))
+    assert trained._best is not None and trained._best['score'] == pytest.approx(0.7)
 
 
 def test_averaged_weights_lag_behind(tiny, shards, tmp_path):
