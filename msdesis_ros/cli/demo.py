@@ -42,6 +42,7 @@ def demo(
     rectified: rig_options.RectifiedOption = False,
     unit: rig_options.UnitOption = None,
     model: str = typer.Option(DEFAULT_MODEL, '--model', help='Model card (msdesis models list).'),
+    models_dir: model_options.ModelsDirOption = None,
     backend: model_options.BackendOption = None,
     frames: int | None = typer.Option(
         None, '--frames', min=1, help='Pairs to send; default 60, or all of the recording.'
@@ -65,7 +66,7 @@ def demo(
     from msdesis_ros.cli.demo_graph import DemoGraph, PlayerOptions
     from msdesis_ros.cli.demo_report import write_results
 
-    card = load_card(model)
+    card = load_card(model, models_dir)
     _require_packages(card, backend)
     usual_hz = SGBM_RATE_HZ if card.family == SGBM_FAMILY else DEFAULT_RATE_HZ
     geometry = {
@@ -106,6 +107,7 @@ def demo(
             out,
             player,
             model=model,
+            models_dir=models_dir,
             backend=backend,
             # A still pair does not change; withholding its depth for that would show nothing.
             frozen_timeout_s=0.0 if still else 2.0,

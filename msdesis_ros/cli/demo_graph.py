@@ -127,6 +127,7 @@ class DemoGraph:
         player: PlayerOptions,
         *,
         model: str,
+        models_dir: Path | None = None,
         backend: str | None,
         frozen_timeout_s: float,
         record_inputs: bool = False,
@@ -137,6 +138,7 @@ class DemoGraph:
         self._node_parameters = {
             'autostart': True,
             'model': model,
+            'models_dir': str(models_dir.resolve()) if models_dir else '',
             'backend': backend or '',
             'frozen_timeout_s': frozen_timeout_s,
             'image_transport': transport,

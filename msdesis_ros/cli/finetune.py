@@ -6,21 +6,20 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from msdesis_ros.cli import model_options, rig_options
+from msdesis_ros.cli.finetune_options import CONFIG_FILE, FineTuneOptions
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.cli.training_run import end_of, shown
 from msdesis_ros.core.errors import UsageError
-from msdesis_ros.core.resources import resource
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.data.synth.workers import usable_cores
 from msdesis_ros.nets.torch_extra import require_torch
-from msdesis_ros.runtime.cards import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from msdesis_ros.training.config import TrainConfig
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from msdesis_ros.training.fine_tuning import Comparison
     from msdesis_ros.training.loop import Training
 
-CONFIG_FILE = 'finetune.json'
 REFUSED = 1
 
 
@@ -37,14 +35,18 @@ def finetune(
     out: Path = typer.Option(..., '--out', help='Folder for the checkpoints and the result.'),
     model: model_options.ModelOption = None,
     checkpoint: model_options.CheckpointOption = None,
+    mode: model_options.ModeOption = None,
     models_dir: model_options.ModelsDirOption = None,
     calibration: rig_options.CalibrationOption = None,
     unit: rig_options.UnitOption = None,
     minutes: float = typer.Option(
-        15.0, '--minutes', min=0.0, help='Time for all of it but the export.'
+        15.0,
+        '--minutes',
+        min=0.0,
+        help='Time to make ready and to learn; the last comparison and the export come on top.',
     ),
     resume: bool = typer.Option(
-        False, '--resume', help='Go on in the folder, for --minutes more.'
+        False, '--resume', help='Go on in the folder, set as it is, for --minutes more.'
     ),
     name: str | None = typer.Option(None, '--name', help='Of the new model card.'),
     size: list[str] = typer.Option(
@@ -60,41 +62,54 @@ def finetune(
     """Fine-tune the network on own rectified pairs without truth; ends in ONNX and a model card.
 
     Frames that are not rectified are rectified on the way with --calibration. At the end the new
-    network is compared with the one before on pairs that it did not learn from; where it is no
-    better nothing is written and the exit code is 1.
+    network is compared with the one before on pairs that it did not learn from, at most 12 of
+    them unless data.validation_frames says otherwise; where it is no better nothing is written
+    and the exit code is 1.
 
     Example: msdesis finetune frames --out out/finetuned --minutes 15
     """
     require_torch('safetensors', what='fine-tuning')
     require_torch('onnx', 'onnxscript', what='an export to ONNX', extra='export')
+    from msdesis_ros.training.fine_tune_files import require_sizes
     from msdesis_ros.training.loop import Training
     from msdesis_ros.training.own_frames_source import OwnFramesSource, look_at_rows
     from msdesis_ros.training.state_files import LAST
 
-    if unit is not None and calibration is None:
-        raise UsageError('--unit is that of a calibration; give --calibration too')
     if (out / LAST).exists() and not resume:
         raise UsageError(
             f'{out} holds a fine-tuning already; give --resume to go on with it, or another --out'
         )
     image_sizes = [parse_size(text) for text in size]
+    require_sizes(image_sizes)
+    options = FineTuneOptions(
+        frames=frames,
+        model=model,
+        checkpoint=checkpoint,
+        mode=mode,
+        models_dir=models_dir,
+        calibration=calibration,
+        unit=unit,
+        name=name,
+        rehearsal=rehearsal,
+        changes=tuple(changes or ()),
+    )
     with end_of(minutes) as end:
-        beginning = _beginning(out, model, checkpoint, models_dir, resume=resume)
-        own = {'folder': str(frames), 'calibration': calibration, 'unit': unit}
-        config = _config(beginning, own, name, changes or [])
+        beginning, config = options.go_on(out) if resume else options.begin()
         assert config.self_supervised is not None
         settings = config.self_supervised.frames
         broken = config.data.when_broken
         source = OwnFramesSource(settings, 'train', check='content', when_broken=broken)
         held_out = len(OwnFramesSource(settings, 'held_out', when_broken=broken))
         width, height = source.image_size
+        image_sizes = image_sizes or [source.image_size]
+        require_sizes(image_sizes)
         _say(
-            f'{frames}: {len(source)} pairs of {width}x{height} px to learn from, {held_out} to '
-            'compare'
+            f'{settings.folder}: {len(source)} pairs of {width}x{height} px to learn from, '
+            f'{held_out} held out to compare on'
         )
         look_at_rows(source, _say)
-        config = _with_rehearsal(config, out, rehearsal)
         if not resume:
+            config = _with_rehearsal(config, out, rehearsal)
             _keep(beginning, config, out)
         with shown(True) as show:
             training = Training(config, out, resume=resume, say=_say, progress=show)
@@ -108,58 +123,9 @@ def finetune(
         training,
         beginning,
         best=result.best,
-        image_sizes=image_sizes or [source.image_size],
+        image_sizes=image_sizes,
         held_out=held_out,
     )
-
-
-def _beginning(
-    out: Path,
-    model: str | None,
-    checkpoint: Path | None,
-    models_dir: Path | None,
-    *,
-    resume: bool,
-) -> Beginning:
-    """What the options name; where it goes on, what lies in the folder, which must be the same."""
-    from msdesis_ros.nets.checkpoints import load_checkpoint
-    from msdesis_ros.training.fine_tune_files import INITIAL_FILE, Beginning, beginning_of
-
-    if model is not None and checkpoint is not None:
-        raise UsageError('give either --model or --checkpoint, not both')
-    if resume and model is None and checkpoint is None:
-        loaded = load_checkpoint(out / INITIAL_FILE)
-        return Beginning(loaded, loaded.metadata.get('began_with', INITIAL_FILE))
-    if model is None and checkpoint is None:
-        model = DEFAULT_MODEL
-    beginning = beginning_of(model=model, checkpoint=checkpoint, models_dir=models_dir)
-    if resume:
-        kept = load_checkpoint(out / INITIAL_FILE).metadata.get('began_with_sha256')
-        if kept != beginning.loaded.sha256:
-            raise UsageError(
-                f'{out} began with other weights than {beginning.name}; leave out --model and '
-                '--checkpoint to go on with it, or give another --out'
-            )
-    return beginning
-
-
-def _config(
-    beginning: Beginning, own: dict[str, Any], name: str | None, changes: list[str]
-) -> TrainConfig:
-    from msdesis_ros.training.config import read_config
-    from msdesis_ros.training.fine_tune_files import network_options
-
-    loaded = beginning.loaded
-    stem = ''.join(c if c.isalnum() or c in '_-' else '_' for c in Path(beginning.name).stem)
-    filled = {
-        'name': name or f'{stem}_finetuned',
-        'network': network_options(loaded.network),
-        'mean': list(loaded.mean),
-        'std': list(loaded.std),
-        **{f'self_supervised.frames.{key}': value for key, value in own.items()},
-    }
-    settings = [f'{key}={json.dumps(value)}' for key, value in filled.items()]
-    return read_config(resource('config', 'train', 'finetune.json'), [*settings, *changes])
 
 
 def _with_rehearsal(config: TrainConfig, out: Path, given: Path | None) -> TrainConfig:
@@ -209,14 +175,15 @@ def _finish(
     out, config = training.folder, training.config
     if best is None:
         now = training.compare()
-        _show(now, 'the last weights')
+        _show(now, 'the last weights', held_out)
         _say(
             f'{out}: {training.step} steps made it no better ({"; ".join(now.reasons)}), so that '
             'nothing was written; go on with --resume, or give more varied frames'
         )
         raise typer.Exit(REFUSED)
     comparison = comparison_of(best)
-    _show(comparison, f'the best weights, step {int(best["step"])} of {training.step}')
+    title = f'the best weights, step {int(best["step"])} of {training.step}'
+    _show(comparison, title, held_out)
     training.use_best()
     with Console(stderr=True).status('exporting') as status:
         card = write_deployment(
@@ -226,7 +193,8 @@ def _finish(
             out,
             beginning=beginning,
             image_sizes=image_sizes,
-            data=f'{training.data}; {held_out} more pairs held out',
+            data=training.data,
+            held_out=held_out,
             command=['msdesis', *sys.argv[1:]],
             commit=commit_of_source(),
             progress=lambda step: status.update(f'exporting: {step}'),
@@ -239,14 +207,16 @@ def _finish(
     )
 
 
-def _show(comparison: Comparison, title: str) -> None:
+def _show(comparison: Comparison, title: str, held_out: int) -> None:
     table = Table(title=title, title_justify='left')
-    for heading in ('on pairs that it did not learn from', 'before', 'after'):
+    compared = f'on {comparison.own_pairs} of {held_out} held-out pairs'
+    for heading in (compared, 'before', 'after'):
         table.add_column(heading)
+    general = f'error on {comparison.general_pairs} pairs with truth'
     rows = (
         ('unlikeness of the views', 'unlikeness', 'unlikeness_before', '.4f', ''),
         ('eyes disagree', 'inconsistent_percent', 'inconsistent_before_percent', '.2f', ' %'),
-        ('error, synthetic pairs', 'general_epe_px', 'general_epe_before_px', '.3f', ' px'),
+        (general, 'general_epe_px', 'general_epe_before_px', '.3f', ' px'),
     )
     for label, after, before, digits, unit in rows:
         values = (getattr(comparison, name) for name in (before, after))

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from rich.progress import Progress
 
-from msdesis_ros.cli import rig_options
+from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.core.errors import MissingExtraError, UsageError
 from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.runtime.cards import DEFAULT_MODEL
@@ -21,7 +21,8 @@ def replay(
     recording: Path = typer.Argument(..., help='MCAP file or rosbag2 folder with the pictures.'),
     out: Path = typer.Option(..., '--out', help='MCAP file for the results.'),
     model: str = typer.Option(DEFAULT_MODEL, '--model', help='Model card (msdesis models list).'),
-    backend: str | None = typer.Option(None, '--backend', help='Default: that of the card.'),
+    models_dir: model_options.ModelsDirOption = None,
+    backend: model_options.BackendOption = None,
     calibration: str | None = typer.Option(
         None,
         '--calibration',
@@ -56,7 +57,7 @@ def replay(
 
     if out.exists() and recording.exists() and out.samefile(recording):
         raise UsageError(f'{out} is the recording itself; name another file')
-    chosen = _settings(settings, model, backend)
+    chosen = _settings(settings, model, models_dir, backend)
     source = StereoRecording(recording, left_topic=left_topic, right_topic=right_topic)
     cameras = None
     if calibration is not None:
@@ -98,11 +99,17 @@ def _run(work: Any, pairs: int) -> Any:
         return work.run(lambda done: progress.update(bar, completed=done))
 
 
-def _settings(given: list[str], model: str, backend: str | None) -> dict[str, Any]:
+def _settings(
+    given: list[str], model: str, models_dir: Path | None, backend: str | None
+) -> dict[str, Any]:
     """The parameters of the node that the options name, in the types the node expects."""
     from msdesis_ros.ros.parameters import SPECS
 
-    chosen: dict[str, Any] = {'model': model, 'backend': backend or ''}
+    chosen: dict[str, Any] = {
+        'model': model,
+        'models_dir': '' if models_dir is None else str(models_dir),
+        'backend': backend or '',
+    }
     for entry in given:
         name, separator, text = entry.partition('=')
         if not separator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -12,17 +13,17 @@ from typing import Any
 
 from torch import nn
 
-from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.errors import ModelError, UsageError
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.data.synth.generate import generate_shards
 from msdesis_ros.data.synth.recipes import SourceRecipe
 from msdesis_ros.export.card import NOT_STATED, card_of_export
-from msdesis_ros.export.onnx_export import Origin, export_sizes
+from msdesis_ros.export.onnx_export import LARGEST_SIDE, Origin, export_sizes
 from msdesis_ros.nets.checkpoints import LoadedCheckpoint, checkpoint_bytes, load_checkpoint
 from msdesis_ros.nets.registry import family_of
 from msdesis_ros.runtime.card_writer import card_toml
 from msdesis_ros.runtime.cards import load_card
-from msdesis_ros.runtime.model_card import Measurement, ModelCard, Training
+from msdesis_ros.runtime.model_card import Measurement, Training
 from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.runtime.torch_backend import weights_of_card
 from msdesis_ros.training.config import TrainConfig
@@ -43,17 +44,27 @@ UNITS = {'unlikeness': '1', 'inconsistent': '%', 'general_epe': 'px'}
 
 @dataclass(frozen=True)
 class Beginning:
-    """The network that is fine-tuned. name: of its card or file; card: None for a file."""
+    """The network that is fine-tuned. name: of its card or file. licence, known_failures: of its
+    card; a file says nothing of them. Raises UsageError for another family, and for a mode
+    without disparity.
+    """
 
     loaded: LoadedCheckpoint
     name: str
-    card: ModelCard | None = None
+    licence: str = NOT_STATED
+    known_failures: tuple[str, ...] = (NOT_STATED,)
 
     def __post_init__(self) -> None:
         family = family_of(self.loaded.network).name
         if family != FAMILY:
             raise UsageError(
                 f'{self.name} is of the family {family}; fine-tuning without truth knows {FAMILY}'
+            )
+        heads = self.loaded.network.config.heads
+        if 'disparity' not in heads:
+            raise UsageError(
+                f'{self.name} answers {", ".join(sorted(heads))} alone; fine-tuning without truth '
+                'teaches disparity: begin with weights that answer it'
             )
 
     @property
@@ -63,14 +74,21 @@ class Beginning:
 
 
 def beginning_of(
-    *, model: str | None, checkpoint: Path | None, models_dir: Path | None
+    *,
+    model: str | None,
+    checkpoint: Path | None,
+    models_dir: Path | None,
+    mode: str | None = None,
 ) -> Beginning:
-    """Read the weights of a card or of a file; ModelError where there are none."""
+    """Read the weights of a card, in the mode of its heads, or of a file, in `mode`.
+
+    mode: None = 'multitask'; a card says its own. ModelError where there are no such weights.
+    """
     if checkpoint is not None:
-        return Beginning(load_checkpoint(checkpoint), checkpoint.name)
+        return Beginning(load_checkpoint(checkpoint, mode=mode or 'multitask'), checkpoint.name)
     assert model is not None
     card = load_card(model, models_dir)
-    return Beginning(weights_of_card(card), card.name, card)
+    return Beginning(weights_of_card(card), card.name, card.licence, card.known_failures)
 
 
 def keep_beginning(beginning: Beginning, folder: Path) -> Path:
@@ -80,18 +98,49 @@ def keep_beginning(beginning: Beginning, folder: Path) -> Path:
         loaded.network,
         mean=loaded.mean,
         std=loaded.std,
-        metadata={'began_with': beginning.name, 'began_with_sha256': loaded.sha256},
+        metadata={
+            'began_with': beginning.name,
+            'began_with_sha256': loaded.sha256,
+            'began_with_licence': beginning.licence,
+            'began_with_known_failures': json.dumps(beginning.known_failures),
+        },
     )
     with atomic_write(folder / INITIAL_FILE) as temporary:
         temporary.write_bytes(content)
     return folder / INITIAL_FILE
 
 
+def kept_beginning(folder: Path, *, mode: str) -> Beginning:
+    """What `keep_beginning` wrote; ModelError where it is damaged."""
+    loaded = load_checkpoint(folder / INITIAL_FILE, mode=mode)
+    told = loaded.metadata
+    try:
+        failures = tuple(map(str, json.loads(told['began_with_known_failures'])))
+        return Beginning(loaded, told['began_with'], told['began_with_licence'], failures)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f'{folder / INITIAL_FILE} does not say where its weights come from ({error!r}); begin '
+            'again in another folder'
+        ) from error
+
+
 def network_options(network: nn.Module) -> dict[str, Any]:
-    """What `TrainConfig.network` says of a network."""
+    """What `TrainConfig.network` says of a network, its mode included."""
     config = network.config
     options = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {'family': FAMILY, **options, 'mode': 'multitask'}
+    return {'family': FAMILY, **options}
+
+
+def require_sizes(image_sizes: Sequence[tuple[int, int]]) -> None:
+    """UsageError for (width, height) that no export takes, before hours of work."""
+    for size in image_sizes:
+        if image_sizes.count(size) > 1:
+            raise UsageError(f'--size {size[0]}x{size[1]} is given twice; give different ones')
+        if max(size) > LARGEST_SIDE:
+            raise UsageError(
+                f'cannot export for {size[0]}x{size[1]} pictures; give --size with sides up to '
+                f'{LARGEST_SIDE} px'
+            )
 
 
 def make_rehearsal(
@@ -126,13 +175,15 @@ def write_deployment(
     beginning: Beginning,
     image_sizes: Sequence[tuple[int, int]],
     data: str,
+    held_out: int,
     command: Sequence[str],
     commit: str | None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
     """Write weights, ONNX files and the card of a fine-tuned network; the path of the card.
 
-    data: what it learned from, for people. Raises as `export_sizes` and `card_of_export`.
+    data: what it learned from, for people. held_out: how many own pairs it did not. Raises as
+    `export_sizes` and `card_of_export`.
     """
     network = network.cpu()
     content = checkpoint_bytes(
@@ -157,19 +208,20 @@ def write_deployment(
     card = card_of_export(
         network, reports, name=config.name, origin=origin, weights=weights, progress=progress
     )
-    source = beginning.card
+    compared = f'{held_out} more pairs held out, {comparison.own_pairs} of them compared'
     card = replace(
         card,
         summary=f'{beginning.name}, fine-tuned without truth on own frames',
-        licence=NOT_STATED if source is None else source.licence,
+        licence=beginning.licence,
         intended_use=f'Pictures of the camera that took the frames of {_place(config)}.',
-        known_failures=(NOT_STATED,) if source is None else source.known_failures,
+        known_failures=beginning.known_failures,
         training=Training(
-            data=f'began with {beginning.name} (SHA-256 {beginning.weights_sha256}); {data}',
+            data=f'began with {beginning.name} (SHA-256 {beginning.weights_sha256}); {data}; '
+            f'{compared}',
             seed=config.seed,
             commit=commit,
         ),
-        measured=_measured(comparison, config, shlex.join(command)),
+        measured=_measured(comparison, config, shlex.join(command), held_out=held_out),
     )
     path = folder / f'{config.name}.toml'
     with atomic_write(path) as temporary:
@@ -178,7 +230,7 @@ def write_deployment(
 
 
 def _measured(
-    comparison: Comparison, config: TrainConfig, command: str
+    comparison: Comparison, config: TrainConfig, command: str, *, held_out: int
 ) -> tuple[Measurement, ...]:
     values: Mapping[str, float] = vars(comparison)
     machine = f'{platform.machine()}, Python {platform.python_version()}'
@@ -188,7 +240,11 @@ def _measured(
         if stem is None or value != value:  # NaN: there were no such pairs
             continue
         general = stem == 'general_epe'
-        where = 'validation pairs with truth' if general else f'held-out pairs of {_place(config)}'
+        where = (
+            f'{comparison.general_pairs} validation pairs with truth'
+            if general
+            else f'{comparison.own_pairs} of {held_out} held-out pairs of {_place(config)}'
+        )
         found.append(Measurement(name, value, UNITS[stem], where, machine, command))
     return tuple(found)
 

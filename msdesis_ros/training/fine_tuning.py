@@ -14,7 +14,7 @@ from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.model import FastOutput
 from msdesis_ros.training.batch import UNKNOWN, Batch
 from msdesis_ros.training.config import TrainConfig
-from msdesis_ros.training.losses import fast_terms
+from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
 from msdesis_ros.training.model_runner import Runner
 from msdesis_ros.training.objectives import Answer, Objective
 from msdesis_ros.training.self_supervised import (
@@ -34,6 +34,9 @@ INCONSISTENT_PX = 1.0
 MOST_FORGOTTEN = 0.05
 # By how many percent of the pixels more the eyes may disagree: that much is chance.
 MORE_INCONSISTENT = 0.1
+MASK_WEIGHTS = 'mask_head.'
+# What moves or hides things in one view alone: own pairs have no truth to say so.
+ONE_SIDED = ('one_eye', 'erase', 'misalignment_px')
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Comparison:
     unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
     over the pixels that the initial network takes for visible, so that no pixel can be got rid of
     by calling it hidden. general_epe_px: over the pairs with truth. NaN without such pairs.
+    own_pairs, general_pairs: how many pairs the figures are of.
 
     Unlikeness decides. Eyes that agree prove little, since both may be wrong alike: they may only
     not disagree more than before.
@@ -54,6 +58,8 @@ class Comparison:
     inconsistent_before_percent: float
     general_epe_px: float
     general_epe_before_px: float
+    own_pairs: int
+    general_pairs: int
 
     @property
     def forgotten(self) -> float:
@@ -86,21 +92,30 @@ class FineTuning(Objective):
     """Losses of own pairs (self-supervised) and of rehearsed pairs (as usual) in one batch.
 
     The network that it is made with is the initial one: a copy stays as it is, as a teacher.
+    The task 'disparity' leaves out every term of the mask. Raises UsageError for another family or
+    task, a task that is not the network's mode, augmentations of one view alone, and where
+    `frozen` leaves nothing to learn.
     """
 
     def __init__(self, config: TrainConfig, network: nn.Module) -> None:
         settings = config.self_supervised
         assert settings is not None
-        if config.network['family'] != 'msdesis_fast' or config.task != 'multitask':
-            raise UsageError(
-                'fine-tuning without truth knows the task multitask of the family msdesis_fast'
-            )
+        _require_fitting(config, network)
+        self._masked = config.task == 'multitask'
         self._config, self._settings = config, settings
         self._teacher = copy.deepcopy(network).eval().requires_grad_(False)
         self._max_disparity = network.config.max_disparity
+        learning = False
         for name, weights in network.named_parameters():
             if name.startswith(settings.frozen):
                 weights.requires_grad_(False)
+            elif self._masked or not name.startswith(MASK_WEIGHTS):
+                learning = True
+        if not learning:
+            raise UsageError(
+                f'self_supervised.frozen is {list(settings.frozen)}, which leaves nothing to '
+                'learn; leave some of it out'
+            )
 
     def prepare(self, network: nn.Module) -> None:
         """Before each step: batch-norm keeps its statistics unless the settings say otherwise."""
@@ -117,7 +132,8 @@ class FineTuning(Objective):
     def terms(self, output: FastOutput, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of `shown` pairs; 0 where a batch lacks their kind of pairs."""
         weights, own = self._settings, own_pairs(batch)
-        names = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'mask')
+        names = ['photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale']
+        names += ['mask'] if self._masked else []
         found = dict.fromkeys((*names, 'rehearsal'), output.disparity_px.new_zeros(()))
         if bool(own.any()):
             found |= self._without_truth(_rows(output, own), _taken(batch, own))
@@ -128,10 +144,10 @@ class FineTuning(Objective):
                 max_disparity=self._max_disparity,
                 occluded_weight=self._config.fast_loss.occluded,
             )
-            shares = (
-                (getattr(self._config.fast_loss, name), term) for name, term in terms.items()
+            taught = DISPARITY_TERMS + (MASK_TERMS if self._masked else ())
+            found['rehearsal'] = sum(
+                getattr(self._config.fast_loss, name) * terms[name] for name in taught
             )
-            found['rehearsal'] = sum(share * term for share, term in shares)
         return {name: getattr(weights, name) * term for name, term in found.items()}
 
     def _without_truth(self, output: FastOutput, batch: Batch) -> dict[str, Tensor]:
@@ -140,15 +156,17 @@ class FineTuning(Objective):
         counted = visible(views)
         apart = torch.log1p(inconsistency_px(views)) * counted
         scale = nn.functional.smooth_l1_loss(output.log_scale, initial.log_scale)
-        return {
+        found = {
             'photometric': unlikeness(views, counted, scales=settings.scales),
             'smooth': roughness(output.disparity_px, batch.left),
             'consistency': apart.sum() / counted.sum().clamp(min=1),
             'steps': steps_loss(output, counted),
             'anchor': anchor_loss(output.disparity_px, initial, unsure_px=settings.unsure_px),
             'scale': scale,
-            'mask': mask_distance(output.mask_logits, initial.mask_logits),
         }
+        if self._masked:
+            found['mask'] = mask_distance(output.mask_logits, initial.mask_logits)
+        return found
 
     def answer(self, output: FastOutput) -> Answer:
         return Answer(output.disparity_px, output.mask_logits)
@@ -181,6 +199,8 @@ class FineTuning(Objective):
             inconsistent_before_percent=before[1],
             general_epe_px=now[2],
             general_epe_before_px=before[2],
+            own_pairs=sums['now'].own_pairs,
+            general_pairs=sums['now'].general_pairs,
         )
 
     @torch.no_grad()
@@ -193,8 +213,8 @@ class _Sums:
     """Of one network over the frames of a comparison; each own pair counts alike."""
 
     def __init__(self) -> None:
-        self._unlike, self._inconsistent, self._pairs = 0.0, 0.0, 0
-        self._error_px, self._known = 0.0, 0
+        self._unlike, self._inconsistent, self.own_pairs = 0.0, 0.0, 0
+        self._error_px, self._known, self.general_pairs = 0.0, 0, 0
 
     def add_own(self, views, counted: Tensor, *, scales: int) -> None:
         there = int(counted.sum())
@@ -202,16 +222,17 @@ class _Sums:
             apart = (inconsistency_px(views) > INCONSISTENT_PX) & counted
             self._unlike += float(unlikeness(views, counted, scales=scales))
             self._inconsistent += int(apart.sum()) / there
-            self._pairs += 1
+            self.own_pairs += 1
 
     def add_known(self, answer: FastOutput, batch: Batch, max_disparity: int) -> None:
         known = (batch.disparity_px >= 0) & (batch.disparity_px < max_disparity)
         errors = (answer.disparity_px - batch.disparity_px).abs()[known]
         self._error_px += float(errors.double().sum())
         self._known += int(known.sum())
+        self.general_pairs += int(known.flatten(1).any(1).sum())
 
     def figures(self) -> tuple[float, float, float]:
-        pairs = self._pairs or math.nan
+        pairs = self.own_pairs or math.nan
         known = self._known or math.nan
         return self._unlike / pairs, 100 * self._inconsistent / pairs, self._error_px / known
 
@@ -225,6 +246,27 @@ def own_pairs(batch: Batch) -> Tensor:
 def comparison_of(figures: dict[str, float]) -> Comparison:
     """Again from the figures that a training keeps of its best weights."""
     return Comparison(**{field.name: figures[field.name] for field in fields(Comparison)})
+
+
+def _require_fitting(config: TrainConfig, network: nn.Module) -> None:
+    tasks = ('multitask', 'disparity')
+    if config.network['family'] != 'msdesis_fast' or config.task not in tasks:
+        raise UsageError(
+            f'fine-tuning without truth knows the tasks {" and ".join(tasks)} of the family '
+            f'msdesis_fast, not {config.task} of {config.network["family"]}'
+        )
+    if network.config.mode != config.task:
+        raise UsageError(
+            f'the task is {config.task}, but the mode of the network is {network.config.mode}; '
+            'give both the same'
+        )
+    for name in ONE_SIDED:
+        value = getattr(config.augment, name)
+        if value > 0:
+            raise UsageError(
+                f'augment.{name} is {value:g}, which teaches pairs without truth wrong '
+                'disparities; set it to 0'
+            )
 
 
 def _taken(batch: Batch, rows: Tensor) -> Batch:

@@ -53,9 +53,11 @@ class OwnFramesSource:
     """Pairs of a folder, rectified, without truth.
 
     part: 'train', or 'held_out': the last pairs by name, since neighbours in a video are nearly
-    the same picture. check: 'content' reads every file once. when_broken: 'stop' raises
-    FileFormatError, naming every file, for broken, missing and misnamed pictures; 'skip' logs them
-    and goes on with the others. Raises UsageError for fewer than four pairs.
+    the same picture. These come in an order of which every beginning is spread over all of them,
+    since a comparison may take no more than the first few. check: 'content' reads every file once.
+    when_broken: 'stop' raises FileFormatError, naming every file, for broken, missing and misnamed
+    pictures; 'skip' logs them and goes on with the others. Raises UsageError for fewer than four
+    pairs.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class OwnFramesSource:
         _require_large_enough(samples)
         self._rectifier = _rectifier(frames, samples)
         held_out = max(2, math.ceil(frames.held_out * len(samples)))
-        self._samples = samples[-held_out:] if part == 'held_out' else samples[:-held_out]
+        self._samples = samples[:-held_out]
+        if part == 'held_out':
+            self._samples = [samples[len(samples) - held_out + n] for n in spread(held_out)]
 
     @property
     def name(self) -> str:
@@ -103,6 +107,13 @@ class OwnFramesSource:
         if self._rectifier is not None:
             left, right = self._rectifier.rectify(left, right)
         return unlabelled(left, right)
+
+
+def spread(count: int) -> list[int]:
+    """0 to count - 1, so that the first few lie evenly over the range (van der Corput 1935)."""
+    bits = max(count - 1, 1).bit_length()
+    halved = (int(f'{n:0{bits}b}'[::-1], 2) for n in range(2**bits))
+    return list(dict.fromkeys(number * count >> bits for number in halved))
 
 
 def unlabelled(left: np.ndarray, right: np.ndarray) -> Sample:

@@ -258,7 +258,7 @@ def test_a_missing_package_is_told_before_any_process_starts(run_command, monkey
     from msdesis_ros.runtime.cards import load_card
 
     card = replace(load_card('opencv_sgbm'), family='msdesis_fast', **NETWORK)
-    monkeypatch.setattr('msdesis_ros.cli.demo.load_card', lambda name: card)
+    monkeypatch.setattr('msdesis_ros.cli.demo.load_card', lambda name, *_: card)
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     code, _, told = run_command('demo')('--out', tmp_path / 'out')
     assert code == 1 and 'pip install' in told

@@ -95,23 +95,65 @@ def always_better(monkeypatch):
 
 @pytest.fixture
 def not_exported(monkeypatch):
-    """The result is known from another test; making it takes most of the time."""
-    monkeypatch.setattr(
-        fine_tune_files, 'write_deployment', lambda *_, **__: Path('not exported.toml')
+    """The result is known from another test; making it takes most of the time. Lists what was
+    told to make it.
+    """
+    told = []
+
+    def write_deployment(network, config, *_, **options):
+        told.append({'network': network, 'config': config, **options})
+        return Path('not exported.toml')
+
+    monkeypatch.setattr(fine_tune_files, 'write_deployment', write_deployment)
+    return told
+
+
+@pytest.fixture(scope='module')
+def cards(scenes, tmp_path_factory):
+    """A folder with the card `depth`: tiny untrained weights for disparity alone."""
+    from msdesis_ros.nets.registry import create_network
+    from msdesis_ros.training.config import TrainConfig, build
+    from msdesis_ros.training.finish import write_result
+    from msdesis_ros.training.loop import TrainResult
+
+    folder = tmp_path_factory.mktemp('cards')
+    content = load('tiny').tiny_content('shards', name='depth', task='disparity')
+    torch.manual_seed(4)
+    path = write_result(
+        create_network('msdesis_fast', size='tiny', max_disparity=64).eval(),
+        build(TrainConfig, content, where=''),
+        TrainResult(1, None, None),
+        folder,
+        data='nothing',
+        command=['msdesis'],
+        commit=None,
     )
+    text = path.read_text().replace("licence = 'not stated'", "licence = 'Apache-2.0'")
+    path.write_text(text.replace("known_failures = ['not stated']", "known_failures = ['smoke']"))
+    return folder
+
+
+def bare(*arguments):
+    """Without any --set."""
+    return CliRunner().invoke(app, ['finetune', *map(str, arguments)])
 
 
 def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_better):
     out = tmp_path / 'out'
     done = finetune(frames, '--checkpoint', weights, '--out', out, '--name', 'ours')
     assert done.exit_code == 0, done.output
-    assert '6 pairs of 128x96 px to learn from, 2 to compare' in done.output
+    assert '6 pairs of 128x96 px to learn from, 2 held out to compare on' in done.output
+    assert 'on 2 of 2 held-out pairs' in done.output
+    assert 'error on 1 pairs with truth' in done.output
     assert f'model:=ours models_dir:={out}' in done.output
     card = load_card('ours', out)
     assert card.verify() == [] and {file.format for file in card.files} == {'onnx', 'safetensors'}
     assert card.heads == {'disparity', 'instrument_mask', 'uncertainty'}
     assert '6 own pairs without truth' in card.training.data
-    assert '2 more pairs held out' in card.training.data
+    assert '2 more pairs held out, 2 of them compared' in card.training.data
+    told_of = {figure.figure: figure.data for figure in card.measured}
+    assert told_of['unlikeness'] == f'2 of 2 held-out pairs of {frames}'
+    assert told_of['general_epe_px'] == '1 validation pairs with truth'
     assert {'unlikeness', 'unlikeness_before', 'general_epe_px'} <= {
         figure.figure for figure in card.measured
     }
@@ -149,7 +191,7 @@ def test_a_fine_tuning_goes_on_where_it_ended(
     assert first.exit_code == 0 and 'step 1 of 1' in first.output, first.output
     refused = finetune(frames, '--checkpoint', weights, '--out', halves)
     assert isinstance(refused.exception, UsageError) and '--resume' in str(refused.exception)
-    again = finetune(frames, '--out', halves, '--resume')
+    again = bare(frames, '--out', halves, '--resume')
     assert again.exit_code == 0 and 'of 4' in again.output, again.output
 
     def rows(folder):
@@ -171,6 +213,130 @@ def test_other_weights_do_not_go_on(frames, weights, tmp_path, always_better, no
     done = finetune(frames, '--checkpoint', other, '--out', out, '--resume')
     assert isinstance(done.exception, UsageError)
     assert 'began with other weights' in str(done.exception)
+
+
+def test_what_is_resumed_is_set_as_it_began(
+    frames, cards, tmp_path, always_better, not_exported, monkeypatch
+):
+    out = tmp_path / 'out'
+    first = finetune(
+        frames, '--model', 'depth', '--models-dir', cards, '--out', out, '--name', 'ours',
+        '--minutes', 0,
+    )  # fmt: skip
+    assert first.exit_code == 0, first.output
+    (begun,) = not_exported
+    # A card without a mask: none is learned, none is promised.
+    assert begun['network'].config.heads == {'disparity', 'uncertainty'}
+    assert begun['config'].task == 'disparity'
+    header = (out / 'metrics.csv').read_text().splitlines()[0].split(',')
+    assert 'photometric' in header and 'mask' not in header
+
+    for option, value in (
+        ('--name', 'other'),
+        ('--set', 'optimiser.batch_size=1'),
+        ('--calibration', 'stereo.yaml'),
+        ('--unit', 'mm'),
+        ('--rehearsal', tmp_path / 'shards'),
+        ('--mode', 'multitask'),
+    ):
+        refused = bare(frames, '--out', out, '--resume', option, value)
+        assert isinstance(refused.exception, UsageError), (option, refused.output)
+        assert str(refused.exception).startswith(f'{option} '), str(refused.exception)
+    refused = bare(tmp_path, '--out', out, '--resume')
+    assert str(refused.exception).startswith(f'FRAMES is {tmp_path}, but {out}')
+
+    # The same in other words, and what may change.
+    monkeypatch.chdir(frames.parent)
+    done = bare(
+        frames.name, '--out', out, '--resume', '--name', 'ours', '--rehearsal',
+        out / 'rehearsal' / 'train', '--set', 'run.log_every=2', '--set', 'optimiser.batch_size=2',
+    )  # fmt: skip
+    assert done.exit_code == 0 and 'of 4' in done.output, done.output
+    again = not_exported[-1]
+    assert again['config'].name == 'ours' and again['config'].task == 'disparity'
+    assert again['network'].config.heads == {'disparity', 'uncertainty'}
+    assert again['beginning'].name == 'depth'
+    assert again['beginning'].licence == 'Apache-2.0'
+    assert again['beginning'].known_failures == ('smoke',)
+    assert again['beginning'].weights_sha256 == begun['beginning'].loaded.sha256
+
+
+def test_nothing_is_no_fine_tuning_to_go_on_with(frames, tmp_path):
+    done = bare(frames, '--out', tmp_path / 'out', '--resume')
+    assert isinstance(done.exception, UsageError)
+    assert 'holds no fine-tuning to go on with' in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (['--size', '64x64', '--size', '64x64'], '64x64 is given twice'),
+        (['--size', '9000x64'], 'cannot export for 9000x64'),
+        (['--name', 'finetune'], 'the name finetune is taken'),
+        (['--set', 'name=FineTune'], 'the name FineTune is taken'),
+        (['--unit', 'mm'], 'give --calibration too'),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_anything_begins(
+    frames, weights, tmp_path, options, sentence
+):
+    out = tmp_path / 'out'
+    done = finetune(frames, '--checkpoint', weights, '--out', out, *options)
+    assert isinstance(done.exception, UsageError)
+    assert sentence in str(done.exception) and not out.exists()
+
+
+def test_a_mode_describes_weights_without_a_card(frames, weights, cards, tmp_path):
+    out = tmp_path / 'out'
+    masks = finetune(frames, '--checkpoint', weights, '--mode', 'segmentation', '--out', out)
+    assert isinstance(masks.exception, UsageError)
+    assert 'begin with weights that answer it' in str(masks.exception)
+    card = finetune(
+        frames, '--model', 'depth', '--models-dir', cards, '--mode', 'disparity', '--out', out
+    )
+    assert isinstance(card.exception, UsageError) and 'give --checkpoint' in str(card.exception)
+
+
+def sgbm_card(folder):
+    """The card of block matching, as `ours` in a folder."""
+    text = (load_card('opencv_sgbm').folder / 'opencv_sgbm.toml').read_text()
+    folder.mkdir()
+    (folder / 'ours.toml').write_text(text.replace("name = 'opencv_sgbm'", "name = 'ours'", 1))
+    return folder
+
+
+def test_the_demo_runs_a_model_of_another_folder(tmp_path, monkeypatch):
+    from msdesis_ros.cli import demo_graph
+    from msdesis_ros.core.errors import MsdesisError
+
+    asked = {}
+
+    class Child:
+        def __init__(self, module, parameters, **_):
+            asked[module] = parameters
+            if module.endswith('stereo_endoscope'):
+                raise MsdesisError('no node in this test')
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(demo_graph, 'Child', Child)
+    monkeypatch.setattr(demo_graph, '_enter_private_domain', dict)
+    monkeypatch.chdir(tmp_path)
+    sgbm_card(tmp_path / 'cards')
+    command = ['demo', '--model', 'ours', '--models-dir', 'cards', '--out', 'out']
+    done = CliRunner().invoke(app, command)
+    assert str(done.exception) == 'no node in this test', done.output
+    node = asked['msdesis_ros.ros.stereo_endoscope']
+    assert (node['model'], node['models_dir']) == ('ours', str(tmp_path / 'cards'))
+
+
+def test_a_replay_runs_a_model_of_another_folder(record_stereo, tmp_path):
+    recording = record_stereo(tmp_path / 'in.mcap', count=2)
+    command = ['replay', str(recording), '--out', str(tmp_path / 'out.mcap'), '--model', 'ours']
+    done = CliRunner().invoke(app, [*command, '--models-dir', str(sgbm_card(tmp_path / 'cards'))])
+    assert done.exit_code == 0, done.output
+    assert '2 pairs through ours' in done.output
 
 
 def test_every_wrong_file_is_named_before_anything_begins(scenes, weights, tmp_path):

@@ -1,0 +1,356 @@
+"""Fine-tuning without truth: what counts as better, what learns from what, and what stays."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+torch = pytest.importorskip('torch', reason='the extra torch is not installed')
+
+from msdesis_ros.core.errors import UsageError  # noqa: E402
+from msdesis_ros.core.resources import resource  # noqa: E402
+from msdesis_ros.data.images import write_image  # noqa: E402
+from msdesis_ros.nets.checkpoints import LoadedCheckpoint  # noqa: E402
+from msdesis_ros.training.batch import collate, sample_of_frame  # noqa: E402
+from msdesis_ros.training.config import TrainConfig, build  # noqa: E402
+from msdesis_ros.training.fine_tune_files import (  # noqa: E402
+    Beginning,
+    keep_beginning,
+    kept_beginning,
+    network_options,
+    require_sizes,
+)
+from msdesis_ros.training.fine_tuning import (  # noqa: E402
+    MORE_INCONSISTENT,
+    MOST_FORGOTTEN,
+    Comparison,
+    FineTuning,
+    comparison_of,
+    own_pairs,
+)
+from msdesis_ros.training.loop import Training  # noqa: E402
+from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms  # noqa: E402
+from msdesis_ros.training.objectives import network_of  # noqa: E402
+from msdesis_ros.training.own_frames_source import (  # noqa: E402
+    OwnFrames,
+    OwnFramesSource,
+    look_at_rows,
+    spread,
+    unlabelled,
+)
+
+
+@pytest.fixture
+def settings(tiny, shards):
+    """Makes the configuration of a tiny fine-tuning: (folder of frames, self_supervised, ...)."""
+
+    def make(folder='own', learning=None, **changes) -> TrainConfig:
+        content = tiny.tiny_content(shards, **changes)
+        content['self_supervised'] = {'frames': {'folder': str(folder)}, **(learning or {})}
+        return build(TrainConfig, content, where='')
+
+    return make
+
+
+@pytest.fixture
+def own(scenes):
+    """Two pairs without truth, 128x96 px."""
+    frames = (scenes.boxed_wall(70 + number) for number in range(2))
+    return collate([unlabelled(frame.left, frame.right) for frame in frames])
+
+
+@pytest.fixture
+def rehearsed(scenes):
+    """One pair with truth."""
+    return collate([sample_of_frame(scenes.boxed_wall(80))])
+
+
+def joined(*batches):
+    planes = (torch.cat(planes) for planes in zip(*(batch[:6] for batch in batches), strict=True))
+    return type(batches[0])(*planes)
+
+
+def write_pairs(scenes, folder, count, *, size=(128, 96), lower_px=0):
+    for number in range(count):
+        frame = scenes.boxed_wall(300 + number, size)
+        right = np.roll(frame.right, lower_px, axis=0)
+        write_image(folder / 'left' / f'{number:04d}.png', frame.left)
+        write_image(folder / 'right' / f'{number:04d}.png', right)
+    return folder
+
+
+BETTER = Comparison(
+    unlikeness=0.19,
+    unlikeness_before=0.2,
+    inconsistent_percent=4.0,
+    inconsistent_before_percent=5.0,
+    general_epe_px=1.0,
+    general_epe_before_px=1.0,
+    own_pairs=12,
+    general_pairs=12,
+)
+
+
+def test_what_is_more_alike_and_forgets_nothing_is_better():
+    assert BETTER.reasons == ()
+    assert BETTER.score('multitask') == 0.19
+    assert comparison_of({**vars(BETTER), 'step': 4, 'score': 0.19}) == BETTER
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'unlikeness': 0.2}, 'no more alike'),
+        ({'unlikeness': math.nan}, 'no more alike'),
+        ({'unlikeness_before': math.nan}, 'no more alike'),
+        ({'inconsistent_percent': 5.01 + MORE_INCONSISTENT}, 'the eyes disagree more'),
+        ({'general_epe_px': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
+    ],
+)
+def test_each_limit_is_a_reason_of_its_own(change, reason):
+    (found,) = replace(BETTER, **change).reasons
+    assert reason in found
+    assert replace(BETTER, **change).score('multitask') is None
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'unlikeness': 0.1999},
+        {'inconsistent_percent': 4.99 + MORE_INCONSISTENT},
+        {'general_epe_px': 0.99 + MOST_FORGOTTEN},
+        {'general_epe_px': math.nan, 'general_epe_before_px': math.nan},
+    ],
+)
+def test_up_to_the_limits_nothing_is_said_against_it(change):
+    assert replace(BETTER, **change).reasons == ()
+
+
+def test_what_was_forgotten_is_a_share_of_what_was_known():
+    worse = replace(BETTER, general_epe_px=3.0, general_epe_before_px=2.0)
+    assert worse.forgotten == pytest.approx(0.5)
+    for before in (0.0, math.nan):
+        assert math.isnan(replace(BETTER, general_epe_before_px=before).forgotten)
+
+
+def test_own_pairs_are_those_of_which_nothing_is_known(own, rehearsed):
+    assert own_pairs(own).tolist() == [True, True]
+    assert own_pairs(rehearsed).tolist() == [False]
+    assert own_pairs(joined(rehearsed, own)).tolist() == [False, True, True]
+    # A mask alone is a truth; so is one pixel of disparity.
+    masked = own._replace(mask=torch.stack((rehearsed.mask[0], own.mask[1])))
+    assert own_pairs(masked).tolist() == [False, True]
+    one_pixel = own.disparity_px.clone()
+    one_pixel[1, 0, 5, 5] = 3.0
+    assert own_pairs(own._replace(disparity_px=one_pixel)).tolist() == [True, False]
+
+
+def shaken(network, *, by):
+    """The same network, its weights changed at random."""
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(by * torch.randn(weights.shape, generator=random))
+    return network
+
+
+def made(settings, **changes):
+    """A fine-tuning, and a network that differs a little from its initial one."""
+    config = settings(**changes)
+    network = network_of(config).eval()
+    tuning = FineTuning(config, network)
+    return tuning, shaken(network, by=0.02)
+
+
+def terms_of(tuning, network, batch):
+    shown = tuning.shown(batch)
+    return tuning.terms(network((shown.left.float() - 128) / 50, shown.right.float() / 50), shown)
+
+
+OF_OWN = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'mask')
+
+
+def test_each_kind_of_pairs_has_its_own_terms(settings, own, rehearsed):
+    tuning, network = made(settings)
+    with torch.no_grad():
+        alone, known = (terms_of(tuning, network, batch) for batch in (own, rehearsed))
+        mixed = terms_of(tuning, network, joined(rehearsed, own))
+    assert set(alone) == set(known) == set(mixed) == {*OF_OWN, 'rehearsal'}
+    assert all(float(alone[name]) > 0 for name in OF_OWN) and alone['rehearsal'] == 0
+    assert all(float(known[name]) == 0 for name in OF_OWN) and float(known['rehearsal']) > 0
+    for name in OF_OWN:
+        assert float(mixed[name]) == pytest.approx(float(alone[name]), rel=1e-3), name
+    assert float(mixed['rehearsal']) == pytest.approx(float(known['rehearsal']), rel=1e-3)
+
+
+def test_without_a_mask_no_term_is_of_it(settings, own, rehearsed):
+    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': 'disparity'}
+    tuning, network = made(settings, task='disparity', network=options)
+    found = terms_of(tuning, network.requires_grad_(True), joined(rehearsed, own))
+    assert set(found) == {*OF_OWN, 'rehearsal'} - {'mask'}
+    sum(found.values()).backward()
+    assert all(weights.grad is None for weights in network.mask_head.parameters())
+    output = network((rehearsed.left.float() - 128) / 50, rehearsed.right.float() / 50)
+    terms = fast_terms(output, rehearsed, max_disparity=64, occluded_weight=0.35)
+    loss = settings().fast_loss
+    wanted = 0.5 * sum(getattr(loss, name) * terms[name].item() for name in DISPARITY_TERMS)
+    assert float(found['rehearsal'].detach()) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_the_initial_network_is_as_good_as_itself_and_another_is_not(settings, own, rehearsed):
+    config = settings()
+    network = shaken(network_of(config).eval(), by=0.1)
+    tuning = FineTuning(config, network)
+    one, other = (type(own)(*(plane[n : n + 1] for plane in own[:6])) for n in (0, 1))
+    same = tuning.judge(network, [one, rehearsed, other])
+    for figure in ('unlikeness', 'inconsistent', 'general_epe'):
+        now, before = (name for name in vars(same) if name.startswith(figure))
+        assert getattr(same, now) == getattr(same, before) > 0, figure
+    assert (same.own_pairs, same.general_pairs) == (2, 1)
+    assert same.reasons == ('the views are no more alike',)
+    found = tuning.judge(shaken(copy.deepcopy(network), by=0.05), [one, rehearsed, other])
+    assert found.unlikeness_before == same.unlikeness and found.unlikeness != same.unlikeness
+    assert found.general_epe_before_px == same.general_epe_px != found.general_epe_px
+    none_known = tuning.judge(network, [one])
+    assert math.isnan(none_known.general_epe_px) and none_known.general_pairs == 0
+
+
+@pytest.fixture(scope='module')
+def folder(scenes, tmp_path_factory):
+    """Eight own pairs. Not to be changed."""
+    return write_pairs(scenes, tmp_path_factory.mktemp('own') / 'frames', 8)
+
+
+def changed_by_two_steps(config, out):
+    """Names of what two steps change: initial network against the result."""
+    initial = network_of(config).state_dict()
+    training = Training(config, out)
+    training.run()
+    result = training.network.state_dict()
+    assert training.step == 2
+    return {name for name, value in initial.items() if not torch.equal(value, result[name])}
+
+
+STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
+
+
+@pytest.mark.parametrize('learn_statistics', [False, True])
+@pytest.mark.parametrize('frozen', [['mask_head.'], []])
+def test_frozen_weights_and_statistics_stay_to_the_bit(
+    settings, folder, tmp_path, frozen, learn_statistics
+):
+    config = settings(
+        folder,
+        {'frozen': frozen, 'learn_statistics': learn_statistics, 'rehearsal_share': 0.5},
+        optimiser__schedule__steps=2,
+        optimiser__schedule__warmup=0,
+        optimiser__batch_size=4,
+    )
+    changed = changed_by_two_steps(config, tmp_path)
+    learned = {name for name in changed if not name.endswith(STATISTICS)}
+    assert any(name.startswith('encoder.') for name in learned)
+    assert any(name.startswith('mask_head.') for name in learned) == (not frozen)
+    assert bool(changed - learned) == learn_statistics
+
+
+@pytest.mark.parametrize('name', ['one_eye', 'erase', 'misalignment_px'])
+def test_augmentations_of_one_view_alone_are_refused(settings, name):
+    config = settings(**{f'augment__{name}': 0.1})
+    with pytest.raises(UsageError, match=rf'augment\.{name} is 0\.1'):
+        FineTuning(config, network_of(config))
+
+
+@pytest.mark.parametrize(
+    ('mode', 'frozen'),
+    [
+        ('multitask', ['']),
+        ('disparity', ['encoder.', 'matcher.', 'carry', 'first', 'second', 'upsample', 'scale']),
+    ],
+)
+def test_freezing_everything_that_could_learn_is_refused(settings, mode, frozen):
+    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': mode}
+    config = settings(learning={'frozen': frozen}, task=mode, network=options)
+    with pytest.raises(UsageError, match='leaves nothing to learn'):
+        FineTuning(config, network_of(config))
+
+
+def test_the_task_is_that_of_the_network(settings):
+    config = settings(task='disparity')
+    with pytest.raises(
+        UsageError, match='task is disparity, but the mode of the network is multi'
+    ):
+        FineTuning(config, network_of(config))
+    config = settings(task='segmentation')
+    with pytest.raises(UsageError, match='knows the tasks multitask and disparity'):
+        FineTuning(config, network_of(config))
+
+
+@given(st.integers(1, 300), st.data())
+def test_the_first_held_out_pairs_are_spread_over_all(count, data):
+    order = spread(count)
+    assert sorted(order) == list(range(count))
+    taken = sorted(order[: data.draw(st.integers(1, count))])
+    gaps = np.diff([*taken, count])
+    assert taken[0] == 0 and max(gaps) <= 2 * math.ceil(count / len(taken))
+
+
+def test_held_out_are_the_last_pairs_in_that_order(scenes, folder):
+    source = OwnFramesSource(OwnFrames(str(folder), held_out=0.5), 'held_out')
+    assert len(source) == 4
+    for number, wanted in enumerate((4, 6, 5, 7)):
+        left = source.sample(number).left
+        assert np.array_equal(left, scenes.boxed_wall(300 + wanted).left)
+    train = OwnFramesSource(OwnFrames(str(folder), held_out=0.5), 'train')
+    assert np.array_equal(train.sample(3).left, scenes.boxed_wall(303).left)
+
+
+@pytest.mark.parametrize('lower_px', [0, 5])
+def test_rows_that_do_not_agree_are_told(scenes, tmp_path, lower_px):
+    write_pairs(scenes, tmp_path, 4, size=(320, 224), lower_px=lower_px)
+    said = []
+    look_at_rows(OwnFramesSource(OwnFrames(str(tmp_path)), 'train'), said.append)
+    if lower_px:
+        assert len(said) == 1 and '5.0 px apart in height' in said[0]
+    else:
+        assert said == []
+
+
+def loaded(settings, mode):
+    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': mode}
+    return LoadedCheckpoint(network_of(settings(network=options)), 'f' * 64)
+
+
+def test_weights_without_disparity_are_no_beginning(settings):
+    with pytest.raises(UsageError, match=r'masks answers instrument_mask alone'):
+        Beginning(loaded(settings, 'segmentation'), 'masks')
+
+
+def test_a_beginning_is_kept_with_its_licence_and_known_failures(settings, tmp_path):
+    begun = Beginning(loaded(settings, 'disparity'), 'ours', 'Apache-2.0', ('smoke', 'glare'))
+    keep_beginning(begun, tmp_path)
+    kept = kept_beginning(tmp_path, mode='disparity')
+    assert (kept.name, kept.licence) == ('ours', 'Apache-2.0')
+    assert kept.known_failures == ('smoke', 'glare')
+    assert kept.weights_sha256 == 'f' * 64 != kept.loaded.sha256
+    assert network_options(kept.loaded.network)['mode'] == 'disparity'
+
+
+def test_sizes_that_no_export_takes_are_refused():
+    require_sizes([(640, 512), (1280, 1024)])
+    with pytest.raises(UsageError, match='640x512 is given twice'):
+        require_sizes([(640, 512), (64, 64), (640, 512)])
+    with pytest.raises(UsageError, match='cannot export for 64x8193'):
+        require_sizes([(64, 8193)])
+
+
+def test_no_step_of_the_shipped_settings_has_more_pixels_than_the_first_crop_allows():
+    content = json.loads(resource('config', 'train', 'finetune.json').read_text())
+    areas = [width * height for width, height in content['data']['crops']]
+    assert areas[0] == max(areas) and len(areas) > 1
