@@ -27,7 +27,6 @@ RESULTS = (
     'depth',
     'camera_info',
     'points',
-    'instrument_mask',
     'left/image_rect',
     'status',
 )
