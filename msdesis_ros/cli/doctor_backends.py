@@ -16,6 +16,7 @@ from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend
 from msdesis_ros.runtime.cards import list_cards, verify_card
 from msdesis_ros.runtime.factory import BUILDERS, GRAPH_BACKENDS, create_backend, open_graph
+from msdesis_ros.runtime.model_card import SGBM_FAMILY
 from msdesis_ros.runtime.onnx_backend import PROVIDERS
 from msdesis_ros.runtime.tensorrt_builder import import_tensorrt
 from msdesis_ros.runtime.torch_backend import DEVICES, require_device
@@ -81,7 +82,9 @@ def backend_finding(name: str, test: Callable[[], str]) -> Finding:
 
 def self_tests() -> dict[str, Callable[[], str]]:
     """One test for each backend that has one."""
-    tests: dict[str, Callable[[], str]] = {'opencv': lambda: check_matcher(create_backend())}
+    tests: dict[str, Callable[[], str]] = {
+        'opencv': lambda: check_matcher(create_backend(SGBM_FAMILY))
+    }
     for name in GRAPH_BACKENDS:
         tests[name] = lambda name=name: check_graph(open_test_graph(name))
     # An engine for a test graph would take a GPU's time for nothing.

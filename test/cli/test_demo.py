@@ -173,7 +173,7 @@ def test_a_recording_runs_through_the_real_graph_with_the_results_of_its_replay(
     assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
     assert report['input']['complete'] is True
     assert report['input']['pairs_available'] == 12
-    assert report['rate_sent_hz'] == pytest.approx(5, rel=0.15)
+    assert report['rate_sent_hz'] == pytest.approx(10, rel=0.15)
     assert all((out / name).exists() for name in ('overview.png', 'points.ply'))
 
     # What went through the graph can be replayed: the same messages, but for the status.
