@@ -185,7 +185,7 @@ def graph_candidates(backend: str) -> dict[str, Candidate]:
 
 
 CANDIDATES = {
-    'opencv': Candidate(create_backend, (4, 64)),
+    'opencv': Candidate(lambda: create_backend('opencv_sgbm'), (4, 64)),
     **graph_candidates('onnxruntime'),
     'onnxruntime, a file for each size': Candidate(network_of_sizes, (64, 96)),
     **graph_candidates('onnxruntime_cuda'),
