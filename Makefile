@@ -35,11 +35,19 @@ help: ## Show this list
 demo: $(READY) ## Run player, node and recorder on the sample; results in out/demo (ARGS="--left ..." for yours)
 	@$(VENV)/bin/msdesis demo --out out/demo $(ARGS)
 
-# The second run has a process of its own: ROS, OpenGL and OpenVINO leave threads behind that PyTorch's training should
-# not share one with. It may have nothing to do (5) where ARGS picks tests.
+# What runs nodes, or whole programs against the clock, has the machine to itself; the rest shares it, file by file and
+# with a thread each. Training has processes of its own: ROS, OpenGL and OpenVINO leave threads behind that it should not
+# share one with. Every run takes place, and may have nothing to do (5) where ARGS picks tests.
+ALONE := test/ros test/cli/test_demo.py test/cli/test_doctor.py $(wildcard test/test_*.py)
+TOGETHER := -n 2 --dist loadfile
 test: $(READY_TO_TEST) ## Run the tests with format, lint, types and import rules (ARGS="-k name" picks some)
-	@$(RUN) -m pytest -m 'not slow' --ignore=test/training $(ARGS)
-	@$(RUN) -m pytest -m 'not slow' $(ARGS) test/training || [ $$? -eq 5 ]
+	@failed=0; \
+	run() { $(RUN) -m pytest -m 'not slow' "$$@" $(ARGS) || [ $$? -eq 5 ] || failed=1; }; \
+	run $(ALONE); \
+	OMP_NUM_THREADS=1; export OMP_NUM_THREADS; \
+	run $(TOGETHER) $(addprefix --ignore=,$(ALONE) test/training) test; \
+	run $(TOGETHER) test/training; \
+	exit $$failed
 
 test-slow: $(READY_TO_TEST) ## Run the tests that install, build or measure for long
 	@$(RUN) -m pytest -m slow --timeout 900 $(ARGS)

@@ -85,6 +85,7 @@ DEV = [
     *VIDEO,
     'pytest>=8',
     'pytest-timeout>=2.3',
+    'pytest-xdist>=3.6',
     'hypothesis>=6.100',
     'ruff>=0.17',
     'mypy>=1.11',
