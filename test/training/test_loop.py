@@ -135,50 +135,44 @@ def test_two_processes_train_one_network(shards, tmp_path):
     assert read_state(tmp_path / LAST)['ranks'] == 2
 
 
-def test_accumulated_gradients_are_those_of_the_larger_batch(tiny, shards, tmp_path, monkeypatch):
-    # Batch-norm sees each piece by itself, so that only statistics of the pieces differ: a network
-    # whose batch-norms are frozen in eval mode shows the rest.
-    norms = []
-    for size, pieces in ((4, 1), (2, 2)):
+@pytest.fixture
+def first_step(tiny, shards, tmp_path, monkeypatch):
+    """Give a function that makes one step with a batch in pieces: norm of the gradients and loss.
+
+    Batch-norm sees each piece by itself, so that only statistics of the pieces differ: a network
+    whose batch-norms are frozen in eval mode shows the rest.
+    """
+
+    def of(batch_size, pieces, **changes):
         config = tiny.tiny_config(
             shards,
-            optimiser__batch_size=size,
+            optimiser__batch_size=batch_size,
             optimiser__accumulate=pieces,
             task='segmentation',
             fast_loss={'dice': 0.0, 'parts': 0.0},
+            **changes,
         )
-        training = Training(config, tmp_path / str(size))
+        training = Training(config, tmp_path / str(batch_size))
         frozen = training._network.eval()
         monkeypatch.setattr(frozen, 'train', lambda mode=True, network=frozen: network)
         training.run(stop_after(training, 1))
-        (row,) = rows(tmp_path / str(size))
-        norms.append((float(row['gradient_norm']), float(row['loss'])))
-    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+        (row,) = rows(tmp_path / str(batch_size))
+        return float(row['gradient_norm']), float(row['loss'])
+
+    return of
 
 
-def test_pieces_of_unequal_size_count_by_their_pairs(tiny, shards, tmp_path, monkeypatch):
+def test_accumulated_gradients_are_those_of_the_larger_batch(first_step):
+    assert first_step(4, 1) == pytest.approx(first_step(2, 2), rel=1e-4)
+
+
+def test_pieces_of_unequal_size_count_by_their_pairs(first_step):
     # The larger crop leaves three of six pairs: two pieces of two pairs and one.
     crops = ((64, 64), (128, 64))
     plans = (StepPlan(batch_size=6, crops=crops, seed=seed) for seed in range(20))
     seed = next(plan.seed for plan in plans if plan.crop(0) == (128, 64))
-    losses = []
-    for size, pieces in ((6, 1), (3, 2)):
-        config = tiny.tiny_config(
-            shards,
-            seed=seed,
-            data__crops=[list(crop) for crop in crops],
-            optimiser__batch_size=size,
-            optimiser__accumulate=pieces,
-            task='segmentation',
-            fast_loss={'dice': 0.0, 'parts': 0.0},
-        )
-        training = Training(config, tmp_path / str(size))
-        frozen = training._network.eval()
-        monkeypatch.setattr(frozen, 'train', lambda mode=True, network=frozen: network)
-        training.run(stop_after(training, 1))
-        (row,) = rows(tmp_path / str(size))
-        losses.append((float(row['gradient_norm']), float(row['loss'])))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    same = {'seed': seed, 'data__crops': [list(crop) for crop in crops]}
+    assert first_step(6, 1, **same) == pytest.approx(first_step(3, 2, **same), rel=1e-4)
 
 
 def test_a_mask_that_is_not_trained_does_not_decide_what_is_best(tiny, shards, tmp_path):
