@@ -146,8 +146,7 @@ class PerceptionPipeline:
         with timer.stage('quality'):
             verdict = self.monitor.judge_left(left, stamp_ns).also(*reasons)
         with timer.stage('infer'):
-            # The mask of msdesis depends on the left picture only; that of msdesis_fast is told
-            # the disparity too: here 0 px everywhere, as if nothing stood out.
+            # No family's mask looks at the right picture.
             both = self.backend.run(rectified, rectified)
         with timer.stage('geometry'):
             output = RawOutput(None, mask_logits=both.mask_logits)

@@ -29,9 +29,9 @@ class AugmentSettings:
     mirrors the views, where the right view's truth is known. misalignment_px: highest vertical
     shift of the right view. erase: probability of hiding rectangles of the right view, up to
     erase_share of its width and height. one_eye: probability of giving the left view as the right
-    one too, with the disparity unknown, as the node does while an eye is lost. photometric:
-    changes of the colours. Raises UsageError for
-    values that cannot be.
+    one too, with the disparity unknown, as the node does while an eye is lost. mirror: probability
+    of exchanging left and right in each picture, for masks: the disparity is then unknown.
+    photometric: changes of the colours. Raises UsageError for values that cannot be.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -42,6 +42,7 @@ class AugmentSettings:
     erase: float = 0.0
     erase_share: float = 0.25
     one_eye: float = 0.0
+    mirror: float = 0.0
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class AugmentSettings:
             raise UsageError(f'scale is {self.scale}; expected two factors above 0, in this order')
         if not 1 <= self.stretch <= 4:
             raise UsageError(f'stretch is {self.stretch}; expected 1 to 4')
-        for name in ('vertical_flip', 'swap', 'erase', 'erase_share', 'one_eye'):
+        for name in ('vertical_flip', 'swap', 'erase', 'erase_share', 'one_eye', 'mirror'):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f'{name} is {getattr(self, name)}; expected 0 to 1')
         if not 0 <= self.misalignment_px <= 16:
@@ -92,6 +93,8 @@ def augmented(
     # Drawn last and only where asked for, so that other settings keep their samples.
     if settings.one_eye and rng.random() < settings.one_eye:
         sample = one_eyed(sample)
+    if settings.mirror and rng.random() < settings.mirror:
+        sample = mirrored(sample)
     return sample
 
 
@@ -201,13 +204,24 @@ def erased(sample: Sample, *, share: float, rng: np.random.Generator) -> Sample:
 
 def one_eyed(sample: Sample) -> Sample:
     """The left view twice. The mask stays; nobody knows a disparity."""
-    truth = sample.truth
-    unknown = replace(
+    return replace(
+        sample, right=sample.left, truth=_without_disparity(sample.truth), right_truth=None
+    )
+
+
+def mirrored(sample: Sample) -> Sample:
+    """Each view in a mirror. The mask stays; a disparity would be negative, and is unknown."""
+    truth = _each(_without_disparity(sample.truth), np.fliplr)
+    left, right = (np.fliplr(view) for view in (sample.left, sample.right))
+    return replace(sample, left=left, right=right, truth=truth, right_truth=None)
+
+
+def _without_disparity(truth: Truth) -> Truth:
+    return replace(
         truth,
         disparity_px=np.full_like(truth.disparity_px, np.nan),
         occluded=np.zeros_like(truth.occluded),
     )
-    return replace(sample, right=sample.left, truth=unknown, right_truth=None)
 
 
 def _shifted_down(picture: np.ndarray, offset_px: float) -> np.ndarray:

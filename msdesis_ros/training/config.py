@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msdesis_ros.core.errors import FileFormatError, UsageError, shown
 from msdesis_ros.data.layouts.catalogue import LAYOUTS
+from msdesis_ros.nets.fast.config import LITE0
 from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 from msdesis_ros.training.augment import AugmentSettings
 from msdesis_ros.training.losses import FastWeights
@@ -132,6 +133,27 @@ class OptimiserSettings:
 
 
 @dataclass(frozen=True)
+class MaskEncoderSettings:
+    """How the mask's encoder of msdesis_fast learns. weights: efficientnet-lite0-*.pth to begin
+    with; null = those of `init`, or random ones. frozen_stages: how many of its first stages (stem
+    included, 0 to 8) stay as they are. frozen_statistics: whether its batch-norms keep theirs.
+    lr_share: of the learning rate.
+    """
+
+    weights: str | None = None
+    frozen_stages: int = 0
+    frozen_statistics: bool = False
+    lr_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        stages = 1 + len(LITE0.stages)
+        if not 0 <= self.frozen_stages <= stages:
+            raise UsageError(f'frozen_stages is {self.frozen_stages}; expected 0 to {stages}')
+        if not 0 < self.lr_share <= 1:
+            raise UsageError(f'lr_share is {self.lr_share}; expected more than 0, at most 1')
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """How it runs. precision: 'fp32' or 'bf16' (of the convolutions; geometry and losses stay
     float32). device: 'cpu', 'cuda', or 'auto' = CUDA where there is one. Periods are in steps.
@@ -155,8 +177,9 @@ class RunSettings:
 @dataclass(frozen=True)
 class TrainConfig:
     """One training. network: family and options of `create_network`. mean, std: normalisation of
-    R, G, B from 0 to 1. init: weights to begin with; null = fresh ones. self_supervised: learn
-    from own pairs without truth too, null = from `data` alone.
+    R, G, B from 0 to 1. init: weights to begin with; null = fresh ones. mask_encoder: how
+    that of msdesis_fast learns. self_supervised: learn from own pairs without truth too, null =
+    from `data` alone.
     """
 
     name: str
@@ -166,6 +189,7 @@ class TrainConfig:
     optimiser: OptimiserSettings
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     fast_loss: FastWeights = field(default_factory=FastWeights)
+    mask_encoder: MaskEncoderSettings = field(default_factory=MaskEncoderSettings)
     published_loss: PublishedLoss = field(default_factory=PublishedLoss)
     run: RunSettings = field(default_factory=RunSettings)
     seed: int = 5
@@ -200,6 +224,8 @@ class TrainConfig:
                 f'data.crops has a side of {smallest} px; run.precision bf16 needs '
                 f'{BF16_SMALLEST_CROP} px or more'
             )
+        if self.mask_encoder != MaskEncoderSettings() and self.network['family'] != 'msdesis_fast':
+            raise UsageError('mask_encoder is for the family msdesis_fast; leave it out')
         if min(self.std) <= 0:
             raise UsageError(f'std is {self.std}; expected numbers above 0')
 

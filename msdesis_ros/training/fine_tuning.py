@@ -36,7 +36,7 @@ MOST_FORGOTTEN = 0.05
 MORE_INCONSISTENT = 0.1
 MASK_WEIGHTS = 'mask_head.'
 # What moves or hides things in one view alone: own pairs have no truth to say so.
-ONE_SIDED = ('one_eye', 'erase', 'misalignment_px')
+ONE_SIDED = ('one_eye', 'erase', 'misalignment_px', 'mirror')
 
 
 @dataclass(frozen=True)
@@ -277,5 +277,6 @@ def _rows(output: FastOutput, rows: Tensor) -> FastOutput:
     taken = {
         name: tuple(step[rows] for step in plane) if isinstance(plane, tuple) else plane[rows]
         for name, plane in output._asdict().items()
+        if plane is not None
     }
     return FastOutput(**taken)

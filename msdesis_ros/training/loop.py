@@ -20,13 +20,14 @@ from msdesis_ros.training.divergence import DivergenceWatch
 from msdesis_ros.training.fine_tuning import COMPARED, Comparison, FineTuning
 from msdesis_ros.training.journal import VALIDATION, Journal, Progress
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
-from msdesis_ros.training.objectives import network_of, objective_of
+from msdesis_ros.training.objectives import learning_groups, network_of, objective_of
 from msdesis_ros.training.ranks import Ranks
 from msdesis_ros.training.sources import mixtures_of
 from msdesis_ros.training.state_files import (
     BEST,
     LAST,
     fingerprint,
+    load_mask_encoder,
     load_weights,
     read_state,
     require_same,
@@ -82,12 +83,15 @@ class Training:
         network = network_of(config)
         if config.init:
             load_weights(network, Path(config.init))
+        if config.mask_encoder.weights:
+            load_mask_encoder(network, Path(config.mask_encoder.weights))
         self._network = self._runner.placed(network)
         self._objective = objective_of(config, network)
         self._averaged = AveragedWeights(network, optimiser.ema_decay)
-        learning = [weights for weights in network.parameters() if weights.requires_grad]
         self._optimiser = torch.optim.AdamW(
-            learning, lr=optimiser.schedule.lr, weight_decay=optimiser.weight_decay
+            learning_groups(config, network),
+            lr=optimiser.schedule.lr,
+            weight_decay=optimiser.weight_decay,
         )
         self._watch = DivergenceWatch()
         self._window: dict[str, list[float]] = {}
@@ -163,7 +167,7 @@ class Training:
         settings = self.config.optimiser
         lr = settings.schedule.lr_at(self.step)
         for group in self._optimiser.param_groups:
-            group['lr'] = lr
+            group['lr'] = lr * group['lr_share']
         self._objective.prepare(self._network)
         self._optimiser.zero_grad(set_to_none=True)
         totals: dict[str, float] = {}
@@ -215,7 +219,7 @@ class Training:
         values: dict[str, float] = {}
         if self.step % run.log_every == 0 or last:
             values = {name: total / count for name, (total, count) in self._window.items()}
-            values['lr'] = self._optimiser.param_groups[0]['lr']
+            values['lr'] = self._optimiser.param_groups[-1]['lr']
             self._window = {}
         validating = self._validation is not None and (self.step % run.validate_every == 0 or last)
         if validating and self.ranks.first:

@@ -55,7 +55,24 @@ MASK_TERMS = ('mask', 'dice', 'parts')
 def fast_terms(
     output: FastOutput, batch: Batch, *, max_disparity: int, occluded_weight: float
 ) -> dict[str, Tensor]:
-    """Every term of the loss by its name in FastWeights, unweighted; 0 without truth for it."""
+    """The terms of what the network answers, by their names in FastWeights, unweighted; 0 without
+    truth for one.
+    """
+    terms = {}
+    if output.disparity_px is not None:
+        terms |= _disparity_terms(
+            output, batch, max_disparity=max_disparity, occluded_weight=occluded_weight
+        )
+    if output.mask_logits is not None:
+        terms['mask'] = mask_loss(output.mask_logits, batch.mask)
+        terms['dice'] = dice_loss(output.mask_logits, batch.mask)
+        terms['parts'] = parts_loss(output.part_logits, batch.parts)
+    return terms
+
+
+def _disparity_terms(
+    output: FastOutput, batch: Batch, *, max_disparity: int, occluded_weight: float
+) -> dict[str, Tensor]:
     full = disparity_target(
         batch.disparity_px,
         batch.occluded,
@@ -72,9 +89,6 @@ def fast_terms(
         'step_4_second': _smooth_l1(second, quarter),
         'full': _smooth_l1(output.disparity_px, full),
         'likelihood': likelihood_loss(output.disparity_px, output.log_scale, full),
-        'mask': mask_loss(output.mask_logits, batch.mask),
-        'dice': dice_loss(output.mask_logits, batch.mask),
-        'parts': parts_loss(output.part_logits, batch.parts),
     }
 
 

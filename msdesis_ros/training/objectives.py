@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.registry import create_network
 from msdesis_ros.training.batch import Batch
-from msdesis_ros.training.config import TrainConfig
+from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
 from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
 from msdesis_ros.training.published_losses import (
     multiscale_smooth_l1,
@@ -53,7 +53,7 @@ def network_of(config: TrainConfig) -> nn.Module:
     """A fresh network of the configuration; its weights depend on the seed alone."""
     options = dict(config.network)
     family = options.pop('family')
-    if family == 'msdesis' and options.setdefault('mode', config.task) != config.task:
+    if options.setdefault('mode', config.task) != config.task:
         raise UsageError(
             f'network.mode is {options["mode"]!r}, but the task is {config.task}; leave it out'
         )
@@ -85,6 +85,11 @@ class FastObjective(Objective):
         self._weights = {name: weight for name, weight in weights.items() if weight}
         if not self._weights:
             raise UsageError(f'every loss weight for the task {config.task} is 0')
+        for name, value in network.named_parameters():
+            value.requires_grad_(network.answering(name))
+        self._mask_encoder = config.mask_encoder
+        if network.answering('mask_head.encoder'):
+            frozen_stages(network, config.mask_encoder).requires_grad_(False)
         self.learns_mask = not self._weights.keys().isdisjoint(MASK_TERMS)
         self._occluded = config.fast_loss.occluded
         self._max_disparity = network.config.max_disparity
@@ -97,6 +102,28 @@ class FastObjective(Objective):
 
     def answer(self, output) -> Answer:
         return Answer(output.disparity_px, output.mask_logits)
+
+    def prepare(self, network: nn.Module) -> None:
+        network.train()
+        if self._mask_encoder.frozen_statistics:
+            network.mask_head.encoder.eval()
+        frozen_stages(network, self._mask_encoder).eval()
+
+
+def frozen_stages(network: nn.Module, settings: MaskEncoderSettings) -> nn.ModuleList:
+    """The first stages of the mask's encoder, which stay as they are."""
+    encoder = network.mask_head.encoder
+    return nn.ModuleList([encoder.stem, *encoder.stages][: settings.frozen_stages])
+
+
+def learning_groups(config: TrainConfig, network: nn.Module) -> list[dict[str, Any]]:
+    """What learns, for an optimiser; `lr_share` is the group's part of the learning rate."""
+    slow, fast = [], []
+    for name, weights in network.named_parameters():
+        if weights.requires_grad:
+            (slow if name.startswith('mask_head.encoder.') else fast).append(weights)
+    shares = (config.mask_encoder.lr_share, slow), (1.0, fast)
+    return [{'params': group, 'lr_share': share} for share, group in shares if group]
 
 
 class PublishedObjective(Objective):

@@ -17,7 +17,9 @@ class PhotometricSettings:
     gain, gamma, colour: highest change of all values, of the exponent, and of each channel, as
     natural logarithms: 0.2 means factors from 0.82 to 1.22. offset, noise: levels of 255; noise is
     the highest standard deviation. view_share: how much of these each view gets of its own; both
-    get the rest alike. Raises UsageError for values that cannot be.
+    get the rest alike. saturation: highest change of the distance from grey, as a logarithm; hue:
+    highest turn of the colours, degrees; blur: highest standard deviation, px; these three are the
+    same for both views. Raises UsageError for values that cannot be.
     """
 
     gain: float = 0.0
@@ -26,6 +28,9 @@ class PhotometricSettings:
     offset: float = 0.0
     noise: float = 0.0
     view_share: float = 0.4
+    saturation: float = 0.0
+    hue: float = 0.0
+    blur: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -41,6 +46,9 @@ PHOTOMETRIC_LIMITS = {
     'offset': 128.0,
     'noise': 128.0,
     'view_share': 1.0,
+    'saturation': 3.0,
+    'hue': 180.0,
+    'blur': 8.0,
 }
 
 
@@ -59,7 +67,27 @@ def jittered(
         views.append(
             _noisy(cv2.LUT(np.ascontiguousarray(view), _table(draw, settings)), deviation, rng)
         )
+    if settings.saturation or settings.hue or settings.blur:
+        draw = rng.uniform(-1, 1, 3)
+        colours = _colour_matrix(settings.saturation * draw[0], settings.hue * draw[1])
+        views = [_blurred(cv2.transform(v, colours), settings.blur * draw[2]) for v in views]
     return views[0], views[1]
+
+
+def _colour_matrix(log_saturation: float, hue_deg: float) -> np.ndarray:
+    """3 x 3: turn RGB about the axis of greys, and stretch it away from that axis."""
+    grey = np.full((3, 3), 1 / 3)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    turn = np.radians(hue_deg)
+    across = np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * cross
+    return grey + np.exp(log_saturation) * across
+
+
+def _blurred(view: np.ndarray, deviation_px: float) -> np.ndarray:
+    """Half of all draws are below 0, and leave the picture sharp."""
+    if deviation_px < 0.3:
+        return view
+    return cv2.GaussianBlur(view, (0, 0), deviation_px)
 
 
 def _table(draw: np.ndarray, settings: PhotometricSettings) -> np.ndarray:

@@ -16,7 +16,7 @@ from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.data.layouts.catalogue import LAYOUTS
 from msdesis_ros.data.synth.shards import ShardReader
 from msdesis_ros.training.batch import Sample, sample_of_frame
-from msdesis_ros.training.config import SourceSettings, TrainConfig
+from msdesis_ros.training.config import TrainConfig
 from msdesis_ros.training.layout_sources import layout_sources
 from msdesis_ros.training.own_frames_source import with_own_frames
 
@@ -210,13 +210,3 @@ def require_fitting(config: TrainConfig) -> None:
                 f'{one.place} has no {" or ".join(sorted(wanted))}, so that it teaches nothing '
                 f'for the task {task}; it has {", ".join(layout.truth) or "no truth"}'
             )
-    pairs = [one for one in config.data.train if not _monocular(one)]
-    if family != 'msdesis' and in_layouts and not pairs and config.self_supervised is None:
-        raise UsageError(
-            f'the mask of {family} is told the disparity, and monocular pictures have none; train '
-            'on pairs as well, e.g. of the layout ris17_124 or synthetic ones'
-        )
-
-
-def _monocular(settings: SourceSettings) -> bool:
-    return settings.layout is not None and LAYOUTS[settings.layout].monocular

@@ -13,6 +13,7 @@ from torch import nn
 
 from msdesis_ros.core.errors import FileFormatError, ModelError, UsageError
 from msdesis_ros.data.images import atomic_write
+from msdesis_ros.nets.fast.pretrained import load_efficientnet_lite0
 from msdesis_ros.nets.tensor_files import read_tensors
 from msdesis_ros.training.config import TrainConfig
 
@@ -66,11 +67,7 @@ def require_same(config: TrainConfig, told: str, path: Path) -> None:
 
 def load_weights(network: nn.Module, path: Path) -> None:
     """Fill a network with the weights of a .pt or .safetensors file; ModelError unless all fit."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f'cannot read the weights {path}: {error.strerror}') from error
-    tensors, _ = read_tensors(content, str(path))
+    tensors = _tensors_of(path)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -79,6 +76,19 @@ def load_weights(network: nn.Module, path: Path) -> None:
     wrong = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if wrong:
         raise ModelError(f'{path}: {wrong[0]} holds NaN or infinity')
+
+
+def load_mask_encoder(network: nn.Module, path: Path) -> None:
+    """Fill the mask's encoder with published weights; ModelError for others."""
+    load_efficientnet_lite0(network.mask_head.encoder, _tensors_of(path))
+
+
+def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f'cannot read the weights {path}: {error.strerror}') from error
+    return read_tensors(content, str(path))[0]
 
 
 def _flat(value: Any, prefix: str = '') -> dict[str, Any]:

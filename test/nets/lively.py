@@ -87,7 +87,7 @@ def lively_fast(size: str = 'small', *, seed: int = 0, **options) -> nn.Module:
                 module.num_batches_tracked.fill_(1234)
             elif isinstance(module, nn.Conv2d):
                 gain = FAST_GAINS.get(name.split('.')[-1], 1.0)
-                terms = module.in_channels * module.kernel_size[0] ** 2
+                terms = module.weight[0].numel()
                 normal(module.weight, gain * (2.0 / terms) ** 0.5)
                 if module.bias is not None:
                     normal(module.bias, 0.1)

@@ -18,12 +18,13 @@ from msdesis_ros.training.augment import (
     cropped,
     erased,
     flipped,
+    mirrored,
     one_eyed,
     resized,
     swapped,
 )
 from msdesis_ros.training.batch import UNKNOWN, Sample, Truth, sample_of_frame
-from msdesis_ros.training.photometric import PhotometricSettings
+from msdesis_ros.training.photometric import PhotometricSettings, jittered
 
 STRONG = AugmentSettings(
     scale=(0.5, 2.0),
@@ -153,6 +154,57 @@ def test_with_one_eye_both_views_are_the_left_one_and_no_disparity_is_known(samp
     assert np.array_equal(found.left, sample.left) and np.array_equal(found.right, sample.left)
     assert np.isnan(found.truth.disparity_px).all() and not found.truth.occluded.any()
     assert np.array_equal(found.truth.mask, sample.truth.mask)
+
+
+def test_a_mirror_turns_each_view_and_its_mask_and_leaves_no_disparity(sample):
+    found = mirrored(sample)
+    for view in ('left', 'right'):
+        assert np.array_equal(getattr(found, view), getattr(sample, view)[:, ::-1])
+    assert np.array_equal(found.truth.mask, sample.truth.mask[:, ::-1])
+    assert np.array_equal(found.truth.parts, sample.truth.parts[:, ::-1])
+    assert np.isnan(found.truth.disparity_px).all() and not found.truth.occluded.any()
+    asked = replace(STRONG, mirror=1.0)
+    turned, plain = (
+        augmented(sample, settings, size=(32, 32), rng=np.random.default_rng(3))
+        for settings in (asked, STRONG)
+    )
+    assert np.array_equal(turned.left, plain.left[:, ::-1])
+
+
+def test_hue_turns_colours_about_grey_and_saturation_stretches_them():
+    grey = np.full((4, 4, 3), 90, np.uint8)
+    red = np.zeros((4, 4, 3), np.uint8) + np.uint8([200, 50, 50])
+    seen = set()
+    for seed in range(40):
+        changed = [
+            jittered(
+                view,
+                view,
+                PhotometricSettings(hue=120.0, saturation=0.5),
+                rng=np.random.default_rng(seed),
+            )
+            for view in (grey, red)
+        ]
+        for left, right in changed:
+            assert np.array_equal(left, right)
+        assert np.array_equal(changed[0][0], grey)
+        seen.add(int(changed[1][0][0, 0].argmax()))
+    # 120 degrees either way carry red to green or to blue.
+    assert seen == {0, 1, 2}
+
+
+def test_a_blur_takes_contrast_and_no_light():
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:, ::2] = 200
+    contrasts = []
+    for seed in range(20):
+        left, _ = jittered(
+            picture, picture, PhotometricSettings(blur=3.0), rng=np.random.default_rng(seed)
+        )
+        contrasts.append(left[:, 8:24].std())
+        assert abs(left[:, 8:24].mean() - 100) < 2
+    assert max(contrasts) == 100 and min(contrasts) < 2
+    assert 6 <= sum(contrast == 100 for contrast in contrasts) <= 16
 
 
 def test_one_eye_comes_as_often_as_asked_and_leaves_other_samples_as_they_were(sample):

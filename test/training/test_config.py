@@ -123,6 +123,12 @@ def test_the_first_phase_has_flyingthings_and_the_colours_of_imagenet(project_ro
         ({'data__when_broken': 'skp'}, "when_broken is 'skp'; known: stop, skip"),
         ({'run__threads': -2}, r'threads is -2; expected 1 or more, or null'),
         ({'augment__photometric': {'gian': 1}}, r'augment\.photometric\.gian is unknown.* gain'),
+        ({'mask_encoder': {'frozen_stages': 9}}, 'frozen_stages is 9; expected 0 to 8'),
+        ({'mask_encoder': {'lr_share': 0}}, r'lr_share is 0\.0; expected more than 0'),
+        (
+            {'network': {'family': 'msdesis'}, 'mask_encoder': {'lr_share': 0.5}},
+            'mask_encoder is for the family msdesis_fast',
+        ),
         ({'data__train': [{}]}, r'data\.train\.0: a source has either shards, or a layout'),
         ({'data__train': [{'shards': 'x', 'layout': 'scared'}]}, 'has either shards, or a layout'),
         ({'data__train': [{'shards': 'x', 'root': 'y'}]}, 'keys of a layout; shards have neither'),

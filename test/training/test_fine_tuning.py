@@ -286,7 +286,7 @@ def test_the_task_is_that_of_the_network(settings):
     with pytest.raises(
         UsageError, match='task is disparity, but the mode of the network is multi'
     ):
-        FineTuning(config, network_of(config))
+        FineTuning(config, network_of(settings()))
     config = settings(task='segmentation')
     with pytest.raises(UsageError, match='knows the tasks multitask and disparity'):
         FineTuning(config, network_of(config))
@@ -324,7 +324,7 @@ def test_rows_that_do_not_agree_are_told(scenes, tmp_path, lower_px):
 
 def loaded(settings, mode):
     options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': mode}
-    return LoadedCheckpoint(network_of(settings(network=options)), 'f' * 64)
+    return LoadedCheckpoint(network_of(settings(task=mode, network=options)), 'f' * 64)
 
 
 def test_weights_without_disparity_are_no_beginning(settings):

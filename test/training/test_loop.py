@@ -274,6 +274,38 @@ def test_a_training_can_begin_with_the_weights_of_another(tiny, shards, tmp_path
         Training(replace(wrong, init=str(path)), tmp_path)
 
 
+def test_the_masks_encoder_learns_as_it_is_asked_to(tiny, shards, tmp_path):
+    settings = {'frozen_stages': 3, 'frozen_statistics': True, 'lr_share': 0.25}
+    config = tiny.tiny_config(shards, task='segmentation', mask_encoder=settings)
+    training = Training(config, tmp_path)
+    state = training._network.state_dict()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    training.run(stop_after(training, 3))
+    encoder = 'mask_head.encoder.'
+    frozen = tuple(f'{encoder}{part}.' for part in ('stem', 'stages.0', 'stages.1'))
+    moved = {name for name, tensor in state.items() if not torch.equal(before[name], tensor)}
+    assert not any(name.startswith(frozen) for name in moved)
+    assert not any(name.startswith(encoder) and 'running' in name for name in moved)
+    assert any(name.startswith(f'{encoder}stages.2') for name in moved)
+    assert any(name.startswith('mask_head.up_half') and 'running' in name for name in moved)
+    slow, fast = training._optimiser.param_groups
+    assert slow['lr'] == pytest.approx(fast['lr'] / 4) and fast['lr'] > 0
+    ours = {id(weights) for weights in slow['params']}
+    named = dict(training._network.named_parameters())
+    assert ours == {
+        id(w) for n, w in named.items() if n.startswith(encoder) and not n.startswith(frozen)
+    }
+
+
+def test_the_masks_encoder_begins_with_published_weights(tiny, shards, tmp_path):
+    config = tiny.tiny_config(shards, mask_encoder={'weights': str(tmp_path / 'lite0.pth')})
+    with pytest.raises(ModelError, match=r'cannot read the weights .*lite0\.pth'):
+        Training(config, tmp_path)
+    torch.save({'_conv_stem.weight': torch.zeros(8, 3, 3, 3)}, tmp_path / 'lite0.pth')
+    with pytest.raises(ModelError, match='no weights of EfficientNet-Lite0'):
+        Training(config, tmp_path)
+
+
 @pytest.mark.parametrize('task', ['disparity', 'segmentation'])
 def test_a_task_trains_its_own_half(tiny, shards, tmp_path, task):
     training = Training(tiny.tiny_config(shards, task=task), tmp_path)

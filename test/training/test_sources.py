@@ -223,7 +223,6 @@ BY_PICTURES = {'published_loss': {'disparity_loss': 'unsupervised_multiscale'}}
             {**PUBLISHED, **BY_PICTURES},
             'has no right views, which the loss',
         ),
-        ('ris17_train_monocular', {'task': 'segmentation'}, 'the mask of msdesis_fast is told'),
     ],
 )
 def test_a_data_set_that_cannot_teach_the_task_is_refused(config_of, layout, changes, sentence):

@@ -19,13 +19,48 @@ HEADS_OF_MODE = {
 
 
 @dataclass(frozen=True)
+class MaskTrunk:
+    """The encoder of the mask's branch.
+
+    size: (width, height) of what it looks at, px, whatever the size of the picture; multiples of
+    32. stem: channels at 1/2. stages: expansion, channels, kernel, stride and repeats of each of
+    the seven stages, of which the first stays at 1/2 and stages 2, 3, 4 and 6 halve the size.
+    """
+
+    size: tuple[int, int]
+    stem: int
+    stages: tuple[tuple[int, int, int, int, int], ...]
+
+    @property
+    def features(self) -> tuple[int, int, int, int, int]:
+        """Channels that leave it at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        half, quarter, eighth, _, sixteenth, _, coarse = (stage[1] for stage in self.stages)
+        return half, quarter, eighth, sixteenth, coarse
+
+
+# EfficientNet-Lite0, whose published weights fit.
+LITE0 = MaskTrunk(
+    (512, 416),
+    32,
+    (
+        (1, 16, 3, 1, 1),
+        (6, 24, 3, 2, 2),
+        (6, 40, 5, 2, 2),
+        (6, 80, 3, 2, 3),
+        (6, 112, 5, 1, 3),
+        (6, 192, 5, 2, 4),
+        (6, 320, 3, 1, 1),
+    ),
+)
+
+
+@dataclass(frozen=True)
 class Widths:
     """Channels of one size of the network.
 
     features: of the encoder at 1/2, 1/4, 1/8, 1/16, 1/32 and 1/64. matching: of what is compared
     in the cost volume, in `groups` groups. local: of what is compared at 1/4. matcher: of the
-    hourglass at 1/8, 1/16 and 1/32. refine: of the two corrections. mask: of the mask's features
-    at 1/4.
+    hourglass at 1/8, 1/16 and 1/32. refine: of the two corrections. mask: the mask's encoder.
     """
 
     features: tuple[int, int, int, int, int, int]
@@ -34,13 +69,13 @@ class Widths:
     local: int
     matcher: tuple[int, int, int]
     refine: tuple[int, int]
-    mask: int
+    mask: MaskTrunk = LITE0
 
 
 SIZES = {
-    'small': Widths((16, 16, 32, 48, 64, 64), 32, 2, 16, (32, 48, 64), (16, 16), 16),
-    'base': Widths((16, 16, 48, 64, 96, 128), 48, 2, 16, (48, 64, 96), (32, 16), 16),
-    'large': Widths((32, 32, 64, 96, 128, 160), 64, 4, 16, (64, 96, 128), (48, 32), 32),
+    'small': Widths((16, 16, 32, 48, 64, 64), 32, 2, 16, (32, 48, 64), (16, 16)),
+    'base': Widths((16, 16, 48, 64, 96, 128), 48, 2, 16, (48, 64, 96), (32, 16)),
+    'large': Widths((32, 32, 64, 96, 128, 160), 64, 4, 16, (64, 96, 128), (48, 32)),
 }
 
 
@@ -50,8 +85,8 @@ class FastConfig:
 
     `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
     a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
-    training. `mode`: 'multitask', 'disparity' or 'segmentation', what a deployment takes of the
-    answers; the forward pass gives all of them in every mode. Raises UsageError for anything else.
+    training. `mode`: 'multitask', 'disparity' or 'segmentation', what the network answers; its
+    weights are the same in every mode. Raises UsageError for anything else.
     """
 
     size: str = 'base'

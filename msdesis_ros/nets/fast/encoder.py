@@ -69,5 +69,11 @@ class Encoder(nn.Module):
             quarter=self.up_quarter(eighth, quarter),
             eighth=eighth,
             sixteenth=sixteenth,
-            detail=self.detail(functional.pixel_unshuffle(half, 2)),
+            detail=self._detail(half),
         )
+
+    def _detail(self, half: Tensor) -> Tensor:
+        """The 1x1 convolution of 2 x 2 px blocks, as one of 2x2 that skips: no memory is moved."""
+        outputs, inputs = self.detail.weight.shape[:2]
+        weight = self.detail.weight.view(outputs, inputs // 4, 2, 2)
+        return functional.conv2d(half, weight, self.detail.bias, stride=2)

@@ -69,15 +69,15 @@ class FastFamily(Family):
         }
 
     def inputs(self, config: FastConfig) -> tuple[str, ...]:
-        """Always both: the mask is told the disparity."""
-        return ('left', 'right')
+        return ('left', 'right') if 'disparity' in config.heads else ('left',)
 
     def planes(self, answer: FastOutput) -> dict[str, Tensor]:
-        return {
+        planes = {
             'disparity': answer.disparity_px,
             'mask_logits': answer.mask_logits,
             'log_scale': answer.log_scale,
         }
+        return {name: plane for name, plane in planes.items() if plane is not None}
 
     def simplified(self, network: FastStereo) -> nn.Module:
         from msdesis_ros.nets.folding import fold_batch_norms

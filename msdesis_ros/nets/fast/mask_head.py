@@ -1,4 +1,4 @@
-"""Where instruments are, and which part of them."""
+"""Where instruments are, and which part of them: a branch of its own, of the left view alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from msdesis_ros.nets.fast.config import REFINE_STRIDE, FastConfig
-from msdesis_ros.nets.fast.encoder import Features
-from msdesis_ros.nets.fast.layers import ResidualBlock, UpAndMerge, conv_bn
-from msdesis_ros.nets.fast.refinement import DISPARITY_UNIT_PX
+from msdesis_ros.nets.fast.layers import UpAndMerge, conv_bn, enlarge
+from msdesis_ros.nets.fast.mask_encoder import MaskEncoder
+from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
+
+# What the encoder's published weights expect: (level - 127) / 128.
+_CENTRE, _SPAN = 127.0, 128.0
+WIDE, NARROW, FINE = 48, 32, 16
 
 
 class Masks(NamedTuple):
@@ -24,36 +28,48 @@ class Masks(NamedTuple):
 
 
 class MaskHead(nn.Module):
-    """Features of the left view and the disparity -> Masks.
+    """The left view -> Masks.
 
-    The disparity helps because instruments stand in front and have straight edges. It enters
-    without its gradient: the mask must not bend it.
+    It looks at every picture at one size, that of the trunk: an instrument fills much the same
+    share of the view whatever the camera's resolution, the whole of it lies within what the
+    encoder overlooks, and the cost does not grow with the picture. It knows nothing of the
+    disparity, so that one eye is enough.
     """
 
     def __init__(self, config: FastConfig) -> None:
         super().__init__()
-        widths = config.widths
-        quarter, eighth, sixteenth = widths.features[1:4]
-        self.context = nn.Sequential(
-            ResidualBlock(sixteenth, dilation=2), ResidualBlock(sixteenth, dilation=4)
-        )
-        self.with_depth = conv_bn(eighth + 2, eighth)
-        self.up_eighth = UpAndMerge(sixteenth, eighth, eighth)
-        self.up_quarter = UpAndMerge(eighth, 2 * quarter, widths.mask)
-        self.parts = nn.Conv2d(widths.mask, 1 + config.n_parts, 1)
-        self.mask = nn.Conv2d(widths.mask, REFINE_STRIDE**2, 1)
+        trunk = config.widths.mask
+        half, quarter, eighth, sixteenth, coarse = trunk.features
+        self.seen = trunk.size[::-1]
+        self.encoder = MaskEncoder(trunk)
+        self.enter = conv_bn(coarse, WIDE)
+        # What kind of picture it is: without any instrument, smoky, under water.
+        self.whole = nn.Conv2d(WIDE, WIDE, 1)
+        self.up_sixteenth = UpAndMerge(WIDE, sixteenth, WIDE)
+        self.up_eighth = UpAndMerge(WIDE, eighth, WIDE)
+        self.up_quarter = UpAndMerge(WIDE, quarter, NARROW)
+        self.up_half = UpAndMerge(NARROW, half, FINE)
+        self.parts = nn.Conv2d(NARROW, 1 + config.n_parts, 1)
+        self.mask = nn.Conv2d(FINE, 1, 3, padding=1)
+        # From the normalisation of the whole network's pictures to that of the encoder.
+        scale = 255.0 / _SPAN * torch.tensor(SCARED_STD)
+        shift = (255.0 * torch.tensor(SCARED_MEAN) - _CENTRE) / _SPAN
+        self.register_buffer('scale', scale.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('shift', shift.view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, features: Features, disparity_px: Tensor) -> Masks:
-        """disparity_px: N x 1 x H/4 x W/4 float32, px of the full picture."""
-        near = functional.avg_pool2d(disparity_px.detach(), 2) / DISPARITY_UNIT_PX
-        # How far in front of its surroundings: the same for a near and a far instrument.
-        stands_out = near - functional.avg_pool2d(near, 31, 1, 15, count_include_pad=False)
-        depth = torch.cat((near, stands_out), dim=1).to(features.eighth.dtype)
-        eighth = self.with_depth(torch.cat((features.eighth, depth), dim=1))
-        eighth = self.up_eighth(self.context(features.sixteenth), eighth)
-        fine = torch.cat((features.quarter, features.detail), dim=1)
-        quarter = self.up_quarter(eighth, fine)
+    def forward(self, picture: Tensor) -> Masks:
+        """picture: N x 3 x H x W, normalised as the whole network's input, any size."""
+        height, width = picture.shape[-2:]
+        seen = enlarge(picture, self.seen) * self.scale + self.shift
+        levels = self.encoder(seen.to(self.mask.weight.dtype))
+        coarse = self.enter(levels.coarse)
+        coarse = coarse + functional.relu(self.whole(coarse.mean(dim=(2, 3), keepdim=True)))
+        sixteenth = self.up_sixteenth(coarse, levels.sixteenth)
+        eighth = self.up_eighth(sixteenth, levels.eighth)
+        quarter = self.up_quarter(eighth, levels.quarter)
+        half = self.up_half(quarter, levels.half)
+        size = (height // REFINE_STRIDE, width // REFINE_STRIDE)
         return Masks(
-            mask_logits=functional.pixel_shuffle(self.mask(quarter), REFINE_STRIDE).float(),
-            part_logits=self.parts(quarter).float(),
+            mask_logits=enlarge(self.mask(half).float(), (height, width)),
+            part_logits=enlarge(self.parts(quarter).float(), size),
         )

@@ -26,15 +26,15 @@ class FastOutput(NamedTuple):
     disparity_px, log_scale: N x 1 x H x W; log_scale is the logarithm of the scale b of a Laplace
     distribution, px. mask_logits: N x 1 x H x W. part_logits: N x (1 + parts) x H/4 x W/4.
     match_logits: N x bins x H/8 x W/8. steps_px: the disparity at 1/8, and at 1/4 after each
-    correction, N x 1 x h x w.
+    correction, N x 1 x h x w. What the mode of the network leaves out is None.
     """
 
-    disparity_px: Tensor
-    log_scale: Tensor
-    mask_logits: Tensor
-    part_logits: Tensor
-    match_logits: Tensor
-    steps_px: tuple[Tensor, Tensor, Tensor]
+    disparity_px: Tensor | None = None
+    log_scale: Tensor | None = None
+    mask_logits: Tensor | None = None
+    part_logits: Tensor | None = None
+    match_logits: Tensor | None = None
+    steps_px: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 class FastStereo(nn.Module):
@@ -70,11 +70,25 @@ class FastStereo(nn.Module):
         self.scale = nn.Conv2d(second + quarter, REFINE_STRIDE**2, 1)
         self.mask_head = MaskHead(config)
 
-    def forward(self, left: Tensor, right: Tensor) -> FastOutput:
+    def forward(self, left: Tensor, right: Tensor | None = None) -> FastOutput:
         """left, right: N x 3 x H x W, normalised float32, rectified, sides multiples of 32
-        (ImageError otherwise).
+        (ImageError otherwise). The mode 'segmentation' does not look at the right one.
         """
-        self._require_sizes(left, right)
+        heads = self.config.heads
+        self._require_sizes(left, right if 'disparity' in heads else left)
+        found = FastOutput()
+        if 'disparity' in heads:
+            found = self._matched(left, right)
+        if 'instrument_mask' in heads:
+            found = found._replace(**self.mask_head(left)._asdict())
+        return found
+
+    def answering(self, name: str) -> bool:
+        """Whether the mode makes use of a weight of this name."""
+        masks = name.startswith('mask_head.')
+        return ('instrument_mask' if masks else 'disparity') in self.config.heads
+
+    def _matched(self, left: Tensor, right: Tensor) -> FastOutput:
         # One batch for both views: batch-norm sees both alike, and convolutions run once.
         features, other = self.encoder(torch.cat((left, right))).of_views()
         match = self.matcher(features, other)
@@ -87,24 +101,23 @@ class FastStereo(nn.Module):
         second_px, seen = self.second(features.quarter, other.quarter, first_px, seen)
         last = torch.cat((seen, features.detail), dim=1)
         log_scale = nn.functional.pixel_shuffle(self.scale(last).float(), REFINE_STRIDE)
-        masks = self.mask_head(features, second_px)
         return FastOutput(
             disparity_px=self.upsample(second_px, last),
             log_scale=log_scale.clamp(*LOG_SCALE_RANGE),
-            mask_logits=masks.mask_logits,
-            part_logits=masks.part_logits,
             match_logits=match.logits,
             steps_px=(match.disparity_px, first_px, second_px),
         )
 
     @staticmethod
-    def _require_sizes(left: Tensor, right: Tensor) -> None:
+    def _require_sizes(left: Tensor, right: Tensor | None) -> None:
         height, width = left.shape[-2:]
         if height % COARSEST_STRIDE or width % COARSEST_STRIDE or not height * width:
             raise ImageError(
                 f'the network takes heights and widths that are multiples of {COARSEST_STRIDE}, '
                 f'not {width}x{height}; pad the pictures (PictureNetwork does)'
             )
+        if right is None:
+            raise ImageError('the right picture is missing; only the mode segmentation needs none')
         if left.shape != right.shape:
             raise ImageError(
                 f'the views differ in shape: {tuple(left.shape)} and {tuple(right.shape)}'

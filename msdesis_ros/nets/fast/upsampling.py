@@ -28,7 +28,10 @@ class ConvexUpsampling(nn.Module):
         height, width = plane.shape[-2:]
         weights = self.weigh(features).float()
         batch = weights.shape[0]
-        weights = weights.view(batch, NEIGHBOURS, REFINE_STRIDE**2, height, width).softmax(dim=1)
+        weights = weights.view(batch, NEIGHBOURS, REFINE_STRIDE**2, height, width)
+        # A softmax over the second of five dimensions, spelled out: as one operation it takes half
+        # of the whole network's time in ONNX Runtime 1.30 on a CPU.
+        shares = torch.exp(weights - weights.amax(dim=1, keepdim=True))
         padded = functional.pad(plane, (1, 1, 1, 1), mode='replicate')
         around = torch.cat(
             [
@@ -38,5 +41,5 @@ class ConvexUpsampling(nn.Module):
             ],
             dim=1,
         )
-        fine = (weights * around.unsqueeze(2)).sum(dim=1)
+        fine = (shares * around.unsqueeze(2)).sum(dim=1) / shares.sum(dim=1)
         return functional.pixel_shuffle(fine, REFINE_STRIDE)

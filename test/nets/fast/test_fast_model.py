@@ -37,7 +37,7 @@ def textures(count: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ('size', 'parameters', 'gmac'),
-    [('small', 841_736, 9.58), ('base', 2_021_752, 17.03), ('large', 3_773_274, 39.26)],
+    [('small', 3_901_177, 10.44), ('base', 4_990_073, 17.03), ('large', 6_509_435, 36.85)],
 )
 def test_a_size_costs_what_the_documents_say(size, parameters, gmac):
     with torch.device('meta'):
@@ -124,13 +124,42 @@ def test_gradient_reaches_every_parameter():
     assert not without
 
 
-def test_the_mask_does_not_bend_the_disparity():
-    network = small()
-    output = network(torch.randn(2, 3, 64, 64), torch.randn(2, 3, 64, 64))
-    (output.mask_logits.square().mean() + output.part_logits.square().mean()).backward()
-    assert all(weights.grad is None for weights in network.first.parameters())
-    assert all(weights.grad is None for weights in network.matcher.parameters())
-    assert network.encoder.to_half[0].weight.grad is not None
+@pytest.mark.parametrize('mode', ['multitask', 'disparity', 'segmentation'])
+def test_a_mode_answers_its_half_with_the_weights_it_names(mode):
+    network = small(mode=mode)
+    views = torch.randn(2, 2, 3, 64, 64)
+    output = network(*views)
+    disparities = (output.disparity_px, output.log_scale, output.match_logits)
+    masks = (output.mask_logits, output.part_logits)
+    for planes, answered in ((disparities, 'segmentation'), (masks, 'disparity')):
+        assert all((plane is None) == (mode == answered) for plane in planes)
+    planes = [plane for plane in (*disparities, *masks) if plane is not None]
+    sum(plane.square().mean() for plane in planes).backward()
+    learned = {name for name, weights in network.named_parameters() if weights.grad is not None}
+    assert learned == {n for n, _ in network.named_parameters() if network.answering(n)}
+    whole = small()
+    whole.load_state_dict(network.state_dict())
+    for name, plane in whole.eval()(*views)._asdict().items():
+        if (mine := getattr(network.eval()(*views), name)) is not None and name != 'steps_px':
+            torch.testing.assert_close(mine, plane, rtol=0, atol=0)
+
+
+def test_only_the_mask_alone_does_without_a_right_view():
+    view = torch.zeros(1, 3, 32, 32)
+    assert small(mode='segmentation').eval()(view).mask_logits.shape == (1, 1, 32, 32)
+    with pytest.raises(ImageError, match='right picture is missing'):
+        small()(view)
+
+
+def test_the_mask_sees_a_picture_at_one_size_whatever_its_own():
+    network = small(mode='segmentation').eval()
+    views = functional.interpolate(torch.randn(1, 3, 16, 16), (416, 512))
+    with torch.no_grad():
+        # Nearest neighbour, whole factors: the branch is given the same pixels again.
+        large = network(functional.interpolate(views, scale_factor=2)).mask_logits
+        found = network(views).mask_logits
+    assert found.std() > 0
+    torch.testing.assert_close(functional.avg_pool2d(large, 2), found, rtol=0, atol=1e-4)
 
 
 def test_exchanging_the_views_changes_the_answer():
