@@ -75,13 +75,20 @@ SYNTH = ['moderngl>=5.10']
 
 # Videos as pictures of the player. PyAV is BSD; its wheels bring FFmpeg, which calls itself LGPL
 # 3, and beside it libx264 and libx265, which are GPL 2: hence optional, and needed by none else.
-VIDEO = ['av>=12']
+VIDEO = ['av>=14']
 
 # rosbag2 folders and databases; MCAP files need nothing beyond the requirements.
 BAGS = ['rosbags>=0.11']
 
+# Point clouds that others wrote (OBJ, PLY), as in SCARED. trimesh is MIT and needs NumPy only.
+CLOUDS = ['trimesh>=4']
+
+# `msdesis infer csv --ray` on several machines; 240 MB, and needed by nothing else.
+RAY = ['ray>=2.9']
+
 DEV = [
     *BAGS,
+    *CLOUDS,
     *VIDEO,
     'pytest>=8',
     'pytest-timeout>=2.3',
@@ -98,11 +105,13 @@ DEV = [
 EXTRAS = {
     'ros': ROS,
     'bags': BAGS,
+    'clouds': CLOUDS,
     'video': VIDEO,
     'torch': TORCH,
     'export': EXPORT,
     'openvino': OPENVINO,
     'synth': SYNTH,
+    'ray': RAY,
     'dev': DEV,
 }
 

@@ -53,7 +53,6 @@ class FineTuneOptions:
         frames = {'folder': str(self.frames), 'calibration': self.calibration, 'unit': self.unit}
         filled = {
             'name': self.name or f'{stem}_finetuned',
-            'task': loaded.network.config.mode,
             'network': network_options(loaded.network),
             'mean': list(loaded.mean),
             'std': list(loaded.std),
@@ -82,9 +81,8 @@ class FineTuneOptions:
                 f'{out} holds no fine-tuning to go on with; leave out --resume, or name the '
                 'folder of one with --out'
             )
-        kept = read_config(path)
-        self._require_same(kept, path)
-        beginning = kept_beginning(out, mode=kept.task)
+        beginning, kept = kept_beginning(out), read_config(path)
+        self._require_same(beginning, kept, path)
         if self.model is not None or self.checkpoint is not None:
             named = self._named_beginning()
             if beginning.weights_sha256 != named.loaded.sha256:
@@ -102,7 +100,7 @@ class FineTuneOptions:
             model=model, checkpoint=self.checkpoint, models_dir=self.models_dir, mode=self.mode
         )
 
-    def _require_same(self, kept: TrainConfig, path: Path) -> None:
+    def _require_same(self, beginning: Beginning, kept: TrainConfig, path: Path) -> None:
         from msdesis_ros.training.config import read_config
         from msdesis_ros.training.state_files import fingerprint
 
@@ -114,14 +112,14 @@ class FineTuneOptions:
             ('--calibration', self.calibration, frames.calibration),
             ('--unit', self.unit, frames.unit),
             ('--name', self.name, kept.name),
-            ('--mode', self.mode, kept.task),
+            ('--mode', self.mode, beginning.mode),
             ('--rehearsal', self.rehearsal and str(self.rehearsal), rehearsal),
         )
         for option, now, before in asked:
             if now is not None and now != before and _places(now) != _places(before):
                 raise UsageError(
-                    f'{option} is {now}, but {path} says {before or "none"}; go on with that, or '
-                    'give another --out'
+                    f'{option} is {now}, but {path.parent} began with {before or "none"}; go on '
+                    'with that, or give another --out'
                 )
         for change in self.changes:
             if fingerprint(read_config(path, [change])) != fingerprint(kept):

@@ -32,9 +32,9 @@ MinutesOption = Annotated[
 ]
 # Task: what is trained, and a configuration for the example.
 TASKS = {
-    'disparity': ('the disparity half', 'ph1_disparity.json'),
-    'multitask': ('disparity and mask together', 'fast_base.json --minutes 9'),
-    'segmentation': ('the mask half', 'ph2_segmentation.json'),
+    'disparity': ('the disparity half', 'fast_base.json --minutes 9'),
+    'multitask': ('disparity and mask together', 'ph2_multitask.json'),
+    'segmentation': ('the mask half', 'fast_mask.json --minutes 9'),
 }
 
 

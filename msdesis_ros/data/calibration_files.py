@@ -83,7 +83,7 @@ def read_calibration(
         image_size = (int(image_size[0]), int(image_size[1]))
         if min(image_size) <= 0:
             raise UsageError(f'image_size is {image_size} px; expected positive numbers')
-    paths = _paths(source)
+    paths = calibration_paths(source)
     if len(paths) == 2:
         scale = _METRES[unit or 'm']
         left, right = (_read_ros_camera(path, image_size, scale) for path in paths)
@@ -91,7 +91,8 @@ def read_calibration(
     return _read_stereo_file(paths[0], image_size, _METRES[unit or 'mm'])
 
 
-def _paths(source: str | os.PathLike[str]) -> list[Path]:
+def calibration_paths(source: str | os.PathLike[str]) -> list[Path]:
+    """The one file, or the left and the right one, that `source` names; UsageError otherwise."""
     text = os.fspath(source)
     # The shell expands only a tilde that begins a word, not the one behind the comma.
     whole = _expanded(text)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from msdesis_ros.core.errors import FileFormatError, MissingExtraError, UsageError
+from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.data.video_frames import Account, Picture, VideoFile
 
 SUFFIXES = (
     '.avi', '.h264', '.m4v', '.mjpeg', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv',
@@ -22,11 +23,18 @@ RATE_TOLERANCE = 0.0005
 
 
 class VideoPair(NamedTuple):
-    """time_ns: since the first picture. left, right: H x W x 3 uint8 RGB, C-contiguous."""
+    """time_ns: since the first pair. left, right: H x W x 3 uint8 RGB, C-contiguous.
+
+    time, duration: of the left picture, s, exact; time since the start of its video. damaged: the
+    decoder filled in what it could not read of one of them.
+    """
 
     time_ns: int
     left: np.ndarray
     right: np.ndarray
+    time: Fraction
+    duration: Fraction
+    damaged: bool
 
 
 def is_video(path: Path) -> bool:
@@ -38,9 +46,13 @@ class VideoPairs:
     """The pairs of one video with both views (`layout`, one of LAYOUTS), or of two videos.
 
     In one video the left view is the left half or the upper one, with `swap` the other. Iterating
-    decodes from the start, each time anew. `image_size`: (width, height) of one view; `rate_hz`;
-    `count`: as the file says, None where it does not. Two videos are paired picture by picture
-    and end with the shorter one.
+    decodes from the start, each time anew. `image_size`: (width, height) of one view; `rate_hz`,
+    and `rate` as an exact fraction; `count`: as the file says, None where it does not. Two videos
+    are paired by their times, each counted from its own start, so that a picture that one of them
+    lost costs one pair and no more; they end with the shorter one.
+
+    skip_damaged: go on behind pictures that do not decode. `accounts`, one for each file, and
+    `unpaired`, pictures without a partner in the other file, are those of the latest pass.
 
     Raises MissingExtraError without PyAV, UsageError for an unknown layout, FileFormatError for a
     file that is no video, views that cannot be halved, and videos of different size or rate.
@@ -53,31 +65,59 @@ class VideoPairs:
         *,
         layout: str = 'side_by_side',
         swap: bool = False,
+        skip_damaged: bool = False,
     ) -> None:
         if layout not in LAYOUTS:
             raise UsageError(f"'{layout}' is no layout; choose one of {', '.join(LAYOUTS)}")
-        self._paths = [left] if right is None else [left, right]
-        self._layout, self._swap = layout, swap
-        found = [_properties(path) for path in self._paths]
+        self.files = [VideoFile(path) for path in ([left] if right is None else [left, right])]
+        self._layout, self._swap, self._skip_damaged = layout, swap, skip_damaged
+        first = self.files[0]
         if right is not None:
-            _require_alike(left, found[0], right, found[1])
-        self.rate_hz = found[0].rate_hz
-        self.count = None if 0 in (counts := [f.count for f in found]) else min(counts)
-        self.image_size = found[0].size if right is not None else self._half(found[0].size)
+            _require_alike(*self.files)
+        self.rate = first.rate
+        self.rate_hz = float(first.rate)
+        self.count = None if 0 in (counts := [f.count for f in self.files]) else min(counts)
+        self.image_size = first.size if right is not None else self._half(first.size)
+        self.unpaired = [0] * len(self.files)
+
+    @property
+    def accounts(self) -> list[Account]:
+        """What became of the pictures of each file."""
+        return [file.account for file in self.files]
 
     def __iter__(self) -> Iterator[VideoPair]:
+        self.unpaired = [0] * len(self.files)
         with contextlib.ExitStack() as stack:
-            videos = [stack.enter_context(contextlib.closing(_frames(p))) for p in self._paths]
-            start_s: float | None = None
-            for number, frames in enumerate(zip(*videos, strict=False)):
-                time_s = frames[0].time if frames[0].time is not None else number / self.rate_hz
-                start_s = time_s if start_s is None else start_s
-                pictures = [self._rgb(frame) for frame in frames]
-                left, right = pictures if len(pictures) == 2 else self._views(pictures[0])
-                yield VideoPair(round((time_s - start_s) * 1e9), left, right)
+            streams: list[Iterator[Picture]] = [
+                stack.enter_context(
+                    contextlib.closing(file.pictures(skip_damaged=self._skip_damaged))
+                )
+                for file in self.files
+            ]
+            start: Fraction | None = None
+            for pictures in self._matched(streams):
+                first = pictures[0]
+                start = first.time if start is None else start
+                views = [picture.rgb for picture in pictures]
+                left, right = views if len(views) == 2 else self._views(views[0])
+                yield VideoPair(
+                    round((first.time - start) * 10**9),
+                    left,
+                    right,
+                    first.time,
+                    first.duration,
+                    any(picture.damaged for picture in pictures),
+                )
 
-    def _rgb(self, frame: Any) -> np.ndarray:
-        return np.ascontiguousarray(frame.to_ndarray(format='rgb24'))
+    def _matched(self, streams: list[Iterator[Picture]]) -> Iterator[tuple[Picture, ...]]:
+        if len(streams) == 1:
+            yield from ((picture,) for picture in streams[0])
+            return
+        for left, right in in_step(streams[0], streams[1], within=1 / (2 * self.rate)):
+            if left is not None and right is not None:
+                yield left, right
+            else:
+                self.unpaired[0 if right is None else 1] += 1
 
     def _half(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
@@ -85,8 +125,9 @@ class VideoPairs:
         whole = width if across else height
         if whole % 2:
             raise FileFormatError(
-                f'{self._paths[0]} is {width}x{height}, whose {"width" if across else "height"} '
-                f'cannot be halved into two views ({self._layout})'
+                f'{self.files[0].path} is {width}x{height}, whose '
+                f'{"width" if across else "height"} cannot be halved into two views '
+                f'({self._layout})'
             )
         return (width // 2, height) if across else (width, height // 2)
 
@@ -96,63 +137,42 @@ class VideoPairs:
         return (second, first) if self._swap else (first, second)
 
 
-@dataclass(frozen=True)
-class _Properties:
-    size: tuple[int, int]
-    rate_hz: float
-    count: int
+def in_step(
+    left: Iterator[Picture], right: Iterator[Picture], *, within: Fraction
+) -> Iterator[tuple[Picture | None, Picture | None]]:
+    """Pair the pictures of two videos whose times differ by `within` s at most.
+
+    Rates that are rounded differently in two files drift apart slowly; hence times are compared
+    by what they differed at the pair before. None stands for a missing partner. Ends with the
+    shorter video, whose rival's last picture read is given alone.
+    """
+    lead = Fraction(0)
+    one, other = next(left, None), next(right, None)
+    while one is not None and other is not None:
+        apart = other.time - one.time - lead
+        if apart > within:
+            yield one, None
+            one = next(left, None)
+        elif apart < -within:
+            yield None, other
+            other = next(right, None)
+        else:
+            lead += apart
+            yield one, other
+            one, other = next(left, None), next(right, None)
+    if one is not None or other is not None:
+        yield one, other
 
 
-def _properties(path: Path) -> _Properties:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
-            raise FileFormatError(f'{path} does not say how many pictures a second it has')
-        count = stream.frames
-        if not count and container.duration:
-            # Some containers know their length in time only (microseconds).
-            count = round(container.duration / 1e6 * float(rate))
-        return _Properties((stream.width, stream.height), float(rate), count)
-
-
-def _require_alike(left: Path, one: _Properties, right: Path, other: _Properties) -> None:
-    if one.size != other.size:
+def _require_alike(left: VideoFile, right: VideoFile) -> None:
+    if left.size != right.size:
         raise FileFormatError(
-            f'{left} is {one.size[0]}x{one.size[1]} and {right} is '
-            f'{other.size[0]}x{other.size[1]}; both views must have one size'
+            f'{left.path} is {left.size[0]}x{left.size[1]} and {right.path} is '
+            f'{right.size[0]}x{right.size[1]}; both views must have one size'
         )
-    if abs(one.rate_hz / other.rate_hz - 1) > RATE_TOLERANCE:
+    if abs(left.rate / right.rate - 1) > RATE_TOLERANCE:
         raise FileFormatError(
-            f'{left} has {one.rate_hz:g} pictures a second and {right} {other.rate_hz:g}; they '
-            'are paired picture by picture, so both must have one rate'
+            f'{left.path} has {float(left.rate):g} pictures a second and {right.path} '
+            f'{float(right.rate):g}; they are paired picture by picture, so both must have one '
+            'rate'
         )
-
-
-def _frames(path: Path) -> Generator[Any, None, None]:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = 'AUTO'
-        yield from container.decode(stream)
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The opened container; whatever FFmpeg says against it becomes a FileFormatError."""
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError(
-            f'videos need the package av ({error}); install it with: '
-            "pip install 'msdesis_ros[video]'"
-        ) from error
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise FileFormatError(f'{path} holds no video; give a video file')
-            yield container
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        raise FileFormatError(
-            f'{path} cannot be read as a video: {reason}; copy or convert it again'
-        ) from error

@@ -19,7 +19,12 @@ from msdesis_ros.data.synth.generate import generate_shards
 from msdesis_ros.data.synth.recipes import SourceRecipe
 from msdesis_ros.export.card import NOT_STATED, card_of_export
 from msdesis_ros.export.onnx_export import LARGEST_SIDE, Origin, export_sizes
-from msdesis_ros.nets.checkpoints import LoadedCheckpoint, checkpoint_bytes, load_checkpoint
+from msdesis_ros.nets.checkpoints import (
+    LoadedCheckpoint,
+    checkpoint_bytes,
+    load_checkpoint,
+    parse_checkpoint,
+)
 from msdesis_ros.nets.registry import family_of
 from msdesis_ros.runtime.card_writer import card_toml
 from msdesis_ros.runtime.cards import load_card
@@ -68,6 +73,11 @@ class Beginning:
             )
 
     @property
+    def mode(self) -> str:
+        """What it answers, and what the fine-tuned network will answer."""
+        return self.loaded.network.config.mode
+
+    @property
     def weights_sha256(self) -> str:
         """Of the file that the very first fine-tuning began with."""
         return self.loaded.metadata.get('began_with_sha256', self.loaded.sha256)
@@ -101,6 +111,7 @@ def keep_beginning(beginning: Beginning, folder: Path) -> Path:
         metadata={
             'began_with': beginning.name,
             'began_with_sha256': loaded.sha256,
+            'began_with_mode': beginning.mode,
             'began_with_licence': beginning.licence,
             'began_with_known_failures': json.dumps(beginning.known_failures),
         },
@@ -110,24 +121,26 @@ def keep_beginning(beginning: Beginning, folder: Path) -> Path:
     return folder / INITIAL_FILE
 
 
-def kept_beginning(folder: Path, *, mode: str) -> Beginning:
+def kept_beginning(folder: Path) -> Beginning:
     """What `keep_beginning` wrote; ModelError where it is damaged."""
-    loaded = load_checkpoint(folder / INITIAL_FILE, mode=mode)
-    told = loaded.metadata
+    path = folder / INITIAL_FILE
+    told = load_checkpoint(path).metadata
     try:
+        # Only what the file says of itself tells the mode to read it in.
+        loaded = load_checkpoint(path, mode=told['began_with_mode'])
         failures = tuple(map(str, json.loads(told['began_with_known_failures'])))
         return Beginning(loaded, told['began_with'], told['began_with_licence'], failures)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:  # UsageError is a ValueError
         raise ModelError(
-            f'{folder / INITIAL_FILE} does not say where its weights come from ({error!r}); begin '
-            'again in another folder'
+            f'{path} does not say what its weights are ({error!r}); begin again in another folder'
         ) from error
 
 
 def network_options(network: nn.Module) -> dict[str, Any]:
-    """What `TrainConfig.network` says of a network, its mode included."""
+    """What `TrainConfig.network` says of a network, without its mode, which the task decides."""
     config = network.config
     options = {field.name: getattr(config, field.name) for field in fields(config)}
+    options.pop('mode')
     return {'family': FAMILY, **options}
 
 
@@ -182,15 +195,16 @@ def write_deployment(
 ) -> Path:
     """Write weights, ONNX files and the card of a fine-tuned network; the path of the card.
 
-    data: what it learned from, for people. held_out: how many own pairs it did not. Raises as
+    They answer what the beginning answers, whatever the mode of the network. data: what it learned
+    from, for people. held_out: how many own pairs it did not. Raises as `parse_checkpoint`,
     `export_sizes` and `card_of_export`.
     """
-    network = network.cpu()
     content = checkpoint_bytes(
         network, mean=config.mean, std=config.std, metadata={'card': config.name}
     )
     with atomic_write(folder / WEIGHTS_FILE) as temporary:
         temporary.write_bytes(content)
+    network = parse_checkpoint(content, source=WEIGHTS_FILE, mode=beginning.mode).network
     weights = ModelFile(
         path=WEIGHTS_FILE,
         format='safetensors',

@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.model import FastOutput
 from msdesis_ros.training.batch import UNKNOWN, Batch
-from msdesis_ros.training.config import TrainConfig
-from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
+from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
+from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms
 from msdesis_ros.training.model_runner import Runner
 from msdesis_ros.training.objectives import Answer, Objective
 from msdesis_ros.training.self_supervised import (
     anchor_loss,
     inconsistency_px,
-    mask_distance,
     roughness,
     steps_loss,
     unlikeness,
@@ -34,7 +33,7 @@ INCONSISTENT_PX = 1.0
 MOST_FORGOTTEN = 0.05
 # By how many percent of the pixels more the eyes may disagree: that much is chance.
 MORE_INCONSISTENT = 0.1
-MASK_WEIGHTS = 'mask_head.'
+TERMS = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'rehearsal')
 # What moves or hides things in one view alone: own pairs have no truth to say so.
 ONE_SIDED = ('one_eye', 'erase', 'misalignment_px', 'mirror')
 
@@ -92,26 +91,25 @@ class FineTuning(Objective):
     """Losses of own pairs (self-supervised) and of rehearsed pairs (as usual) in one batch.
 
     The network that it is made with is the initial one: a copy stays as it is, as a teacher.
-    The task 'disparity' leaves out every term of the mask. Raises UsageError for another family or
-    task, a task that is not the network's mode, augmentations of one view alone, and where
+    Disparity and uncertainty learn; the mask's branch, which shares no weight with them, is
+    neither run nor changed. Raises UsageError for another family, a task or mode that is not
+    'disparity', settings of the mask's encoder, augmentations of one view alone, and where
     `frozen` leaves nothing to learn.
     """
+
+    learns_mask = False
 
     def __init__(self, config: TrainConfig, network: nn.Module) -> None:
         settings = config.self_supervised
         assert settings is not None
         _require_fitting(config, network)
-        self._masked = config.task == 'multitask'
         self._config, self._settings = config, settings
         self._teacher = copy.deepcopy(network).eval().requires_grad_(False)
         self._max_disparity = network.config.max_disparity
-        learning = False
         for name, weights in network.named_parameters():
-            if name.startswith(settings.frozen):
-                weights.requires_grad_(False)
-            elif self._masked or not name.startswith(MASK_WEIGHTS):
-                learning = True
-        if not learning:
+            learns = network.answering(name) and not name.startswith(settings.frozen)
+            weights.requires_grad_(learns)
+        if not any(weights.requires_grad for weights in network.parameters()):
             raise UsageError(
                 f'self_supervised.frozen is {list(settings.frozen)}, which leaves nothing to '
                 'learn; leave some of it out'
@@ -132,9 +130,7 @@ class FineTuning(Objective):
     def terms(self, output: FastOutput, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of `shown` pairs; 0 where a batch lacks their kind of pairs."""
         weights, own = self._settings, own_pairs(batch)
-        names = ['photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale']
-        names += ['mask'] if self._masked else []
-        found = dict.fromkeys((*names, 'rehearsal'), output.disparity_px.new_zeros(()))
+        found = dict.fromkeys(TERMS, output.disparity_px.new_zeros(()))
         if bool(own.any()):
             found |= self._without_truth(_rows(output, own), _taken(batch, own))
         if not bool(own.all()):
@@ -144,9 +140,8 @@ class FineTuning(Objective):
                 max_disparity=self._max_disparity,
                 occluded_weight=self._config.fast_loss.occluded,
             )
-            taught = DISPARITY_TERMS + (MASK_TERMS if self._masked else ())
             found['rehearsal'] = sum(
-                getattr(self._config.fast_loss, name) * terms[name] for name in taught
+                getattr(self._config.fast_loss, name) * terms[name] for name in DISPARITY_TERMS
             )
         return {name: getattr(weights, name) * term for name, term in found.items()}
 
@@ -156,7 +151,7 @@ class FineTuning(Objective):
         counted = visible(views)
         apart = torch.log1p(inconsistency_px(views)) * counted
         scale = nn.functional.smooth_l1_loss(output.log_scale, initial.log_scale)
-        found = {
+        return {
             'photometric': unlikeness(views, counted, scales=settings.scales),
             'smooth': roughness(output.disparity_px, batch.left),
             'consistency': apart.sum() / counted.sum().clamp(min=1),
@@ -164,12 +159,9 @@ class FineTuning(Objective):
             'anchor': anchor_loss(output.disparity_px, initial, unsure_px=settings.unsure_px),
             'scale': scale,
         }
-        if self._masked:
-            found['mask'] = mask_distance(output.mask_logits, initial.mask_logits)
-        return found
 
     def answer(self, output: FastOutput) -> Answer:
-        return Answer(output.disparity_px, output.mask_logits)
+        return Answer(output.disparity_px, mask_logits=None)
 
     @torch.no_grad()
     def judge(self, network: nn.Module, batches: Iterable[Batch]) -> Comparison:
@@ -249,16 +241,19 @@ def comparison_of(figures: dict[str, float]) -> Comparison:
 
 
 def _require_fitting(config: TrainConfig, network: nn.Module) -> None:
-    tasks = ('multitask', 'disparity')
-    if config.network['family'] != 'msdesis_fast' or config.task not in tasks:
+    if config.network['family'] != 'msdesis_fast' or config.task != 'disparity':
         raise UsageError(
-            f'fine-tuning without truth knows the tasks {" and ".join(tasks)} of the family '
-            f'msdesis_fast, not {config.task} of {config.network["family"]}'
+            'fine-tuning without truth knows the task disparity of the family msdesis_fast, not '
+            f'{config.task} of {config.network["family"]}'
         )
     if network.config.mode != config.task:
         raise UsageError(
-            f'the task is {config.task}, but the mode of the network is {network.config.mode}; '
-            'give both the same'
+            f'the mode of the network is {network.config.mode}, in which the mask would learn '
+            'too; make it in the mode disparity'
+        )
+    if config.mask_encoder != MaskEncoderSettings():
+        raise UsageError(
+            'mask_encoder is set, but fine-tuning leaves the mask alone; leave it out'
         )
     for name in ONE_SIDED:
         value = getattr(config.augment, name)

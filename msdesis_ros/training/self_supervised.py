@@ -41,11 +41,11 @@ class SelfSupervised:
     have a truth. photometric: how unlike the views are. smooth: curvature of the disparity away
     from edges. consistency: both eyes' disparities against each other. steps: the disparities on
     the way against the final one. anchor: disparities against those of the initial network, by its
-    own certainty; scale, mask: its uncertainty and mask. rehearsal: the usual losses of pairs with
-    truth. scales: picture sizes of the photometric term, each half the one before. unsure_px: the
-    Laplace scale at which the anchor holds half as much. frozen: beginnings of the names of
-    weights that stay. learn_statistics: whether batch-norm takes the statistics of the batches.
-    Raises UsageError for values that cannot be.
+    own certainty; scale: its uncertainty. rehearsal: the usual losses of pairs with truth. scales:
+    picture sizes of the photometric term, each half the one before. unsure_px: the Laplace scale
+    at which the anchor holds half as much. frozen: beginnings of the names of weights that stay;
+    those of the mask do in any case. learn_statistics: whether batch-norm takes the statistics of
+    the batches. Raises UsageError for values that cannot be.
     """
 
     frames: OwnFrames
@@ -56,11 +56,10 @@ class SelfSupervised:
     steps: float = 0.1
     anchor: float = 0.05
     scale: float = 0.05
-    mask: float = 0.3
     rehearsal: float = 0.5
     scales: int = 3
     unsure_px: float = 0.5
-    frozen: tuple[str, ...] = ('mask_head.',)
+    frozen: tuple[str, ...] = ()
     learn_statistics: bool = False
 
     def __post_init__(self) -> None:
@@ -203,13 +202,6 @@ def steps_loss(output: FastOutput, counted: Tensor) -> Tensor:
         losses = functional.smooth_l1_loss(found, target.value, reduction='none')
         total = total + weighted_mean(losses, target.weight)
     return total
-
-
-def mask_distance(logits: Tensor, initial: Tensor) -> Tensor:
-    """Cross-entropy of the mask against that of the initial network; 0 where they agree."""
-    wanted = torch.sigmoid(initial)
-    own = functional.binary_cross_entropy_with_logits(initial, wanted)
-    return functional.binary_cross_entropy_with_logits(logits, wanted) - own
 
 
 def _mean(plane: Tensor, window: int) -> Tensor:

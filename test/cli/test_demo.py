@@ -27,6 +27,7 @@ RESULTS = (
     'depth',
     'camera_info',
     'points',
+    'instrument_mask',
     'left/image_rect',
     'status',
 )

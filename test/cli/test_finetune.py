@@ -139,6 +139,8 @@ def bare(*arguments):
 
 
 def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_better):
+    from safetensors.torch import load_file
+
     out = tmp_path / 'out'
     done = finetune(frames, '--checkpoint', weights, '--out', out, '--name', 'ours')
     assert done.exit_code == 0, done.output
@@ -158,6 +160,10 @@ def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_b
         figure.figure for figure in card.measured
     }
     assert card.input.mean == (0.5, 0.4, 0.3)
+    # The mask is promised as before, and is the same to the bit.
+    before, after = (load_file(path) for path in (weights, out / 'model.safetensors'))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and not any(name.startswith('mask_head.') for name in changed)
     left, right = (frames / side / '0000.png' for side in ('left', 'right'))
     answered = CliRunner().invoke(
         app,
@@ -201,7 +207,9 @@ def test_a_fine_tuning_goes_on_where_it_ended(
     assert rows(halves) == rows(straight)
 
 
-def test_other_weights_do_not_go_on(frames, weights, tmp_path, always_better, not_exported):
+def test_other_weights_and_another_mode_do_not_go_on(
+    frames, weights, tmp_path, always_better, not_exported
+):
     out = tmp_path / 'out'
     finetune(frames, '--checkpoint', weights, '--out', out, '--minutes', 0)
     from msdesis_ros.nets.checkpoints import checkpoint_bytes
@@ -213,6 +221,12 @@ def test_other_weights_do_not_go_on(frames, weights, tmp_path, always_better, no
     done = finetune(frames, '--checkpoint', other, '--out', out, '--resume')
     assert isinstance(done.exception, UsageError)
     assert 'began with other weights' in str(done.exception)
+    # What it teaches is disparity; what it began with answers more.
+    less = bare(frames, '--out', out, '--resume', '--mode', 'disparity')
+    assert isinstance(less.exception, UsageError)
+    assert str(less.exception).startswith(
+        f'--mode is disparity, but {out} began with multitask; go on with that'
+    )
 
 
 def test_what_is_resumed_is_set_as_it_began(
@@ -225,11 +239,8 @@ def test_what_is_resumed_is_set_as_it_began(
     )  # fmt: skip
     assert first.exit_code == 0, first.output
     (begun,) = not_exported
-    # A card without a mask: none is learned, none is promised.
-    assert begun['network'].config.heads == {'disparity', 'uncertainty'}
-    assert begun['config'].task == 'disparity'
-    header = (out / 'metrics.csv').read_text().splitlines()[0].split(',')
-    assert 'photometric' in header and 'mask' not in header
+    # A card without a mask: none is promised.
+    assert begun['beginning'].mode == 'disparity'
 
     for option, value in (
         ('--name', 'other'),
@@ -253,9 +264,8 @@ def test_what_is_resumed_is_set_as_it_began(
     )  # fmt: skip
     assert done.exit_code == 0 and 'of 4' in done.output, done.output
     again = not_exported[-1]
-    assert again['config'].name == 'ours' and again['config'].task == 'disparity'
-    assert again['network'].config.heads == {'disparity', 'uncertainty'}
-    assert again['beginning'].name == 'depth'
+    assert again['config'].name == 'ours'
+    assert (again['beginning'].name, again['beginning'].mode) == ('depth', 'disparity')
     assert again['beginning'].licence == 'Apache-2.0'
     assert again['beginning'].known_failures == ('smoke',)
     assert again['beginning'].weights_sha256 == begun['beginning'].loaded.sha256

@@ -6,27 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from msdesis_ros.core.errors import FileFormatError, MissingExtraError, UsageError
-from msdesis_ros.data.video_pairs import VideoPairs, is_video
+from msdesis_ros.data.video_frames import Picture
+from msdesis_ros.data.video_pairs import VideoPairs, in_step, is_video
+
+sys.path.append(str(Path(__file__).parents[1]))
+from stereo_videos import decoded, overwrite_picture, write_video
 
 
 def picture(seed: int, *, height: int = 48, width: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def write_video(path: Path, pictures: list[np.ndarray], *, rate: Fraction | int = 30) -> Path:
-    """A lossless video, so that what comes out can be compared to the bit."""
-    av = pytest.importorskip('av', reason='PyAV (the extra `video`) is not installed')
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream('ffv1', rate=rate)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = 'bgr0'
-        for pixels in pictures:
-            frame = av.VideoFrame.from_ndarray(pixels, format='rgb24')
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.mark.parametrize(
@@ -122,3 +114,48 @@ def test_without_the_package_the_extra_is_named(
 def test_videos_are_told_by_their_names() -> None:
     assert is_video(Path('a/B.MP4')) and is_video(Path('x.mkv'))
     assert not is_video(Path('a.png')) and not is_video(Path('a.mp4/left.png'))
+
+
+def pictures(numbers: list[int], *, rate: Fraction = Fraction(25)) -> list[Picture]:
+    """Pictures at these places of a constant rate; the duration says which one it is."""
+    return [Picture(n / rate, Fraction(n), np.empty(0, np.uint8), False) for n in numbers]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sets(st.integers(0, 60)),
+    st.sets(st.integers(0, 60)),
+    st.sampled_from([Fraction(25), Fraction(25 * 10**6, 10**6 + 1), Fraction(25003, 1000)]),
+)
+def test_pictures_that_one_video_lost_cost_their_pairs_and_shift_no_other(left, right, rate):
+    kept = sorted(left), sorted(right)
+    steps = in_step(
+        iter(pictures(kept[0])), iter(pictures(kept[1], rate=rate)), within=Fraction(1, 50)
+    )
+    paired = [(one.duration, other.duration) for one, other in steps if one and other]
+    assert [one for one, _ in paired] == [other for _, other in paired] == sorted(left & right)
+
+
+def test_rates_that_are_rounded_differently_do_not_drift_apart():
+    count, rates = 3000, (Fraction(30), Fraction('29.99'))
+    left, right = (iter(pictures(list(range(count)), rate=rate)) for rate in rates)
+    steps = list(in_step(left, right, within=1 / (2 * rates[0])))
+    assert len(steps) == count and all(one.duration == other.duration for one, other in steps)
+
+
+def test_two_videos_stay_in_step_where_one_of_them_is_damaged(tmp_path: Path) -> None:
+    left = [picture(n) for n in range(6)]
+    right = [picture(100 + n) for n in range(6)]
+    one = write_video(tmp_path / 'l.avi', left)
+    other = overwrite_picture(write_video(tmp_path / 'r.avi', right, encoder='mjpeg'), 2)
+    whole = decoded(write_video(tmp_path / 'whole.avi', right, encoder='mjpeg'))
+    videos = VideoPairs(one, other, skip_damaged=True)
+    pairs = list(videos)
+    assert [round(float(pair.time) * 30) for pair in pairs] == [0, 1, 3, 4, 5]
+    for pair in pairs:
+        number = round(float(pair.time) * 30)
+        assert np.array_equal(pair.left, left[number])
+        assert np.array_equal(pair.right, whole[number])
+    assert videos.unpaired == [1, 0] and [a.lost for a in videos.accounts] == [0, 1]
+    with pytest.raises(FileFormatError, match='r.avi cannot be read'):
+        list(VideoPairs(one, other))

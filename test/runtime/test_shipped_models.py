@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,7 +52,7 @@ def test_every_card_is_complete_and_its_files_are_those_it_names(model: str) -> 
 
 def test_the_default_network_has_a_graph_for_any_size_and_its_weights() -> None:
     card = load_card(DEFAULT_MODEL)
-    assert card.heads == {'disparity', 'uncertainty'}
+    assert card.heads == {'disparity', 'instrument_mask', 'uncertainty'}
     formats = {(file.format, file.image_size) for file in card.files}
     assert {('onnx', None), ('safetensors', None)} <= formats
 
@@ -128,6 +129,33 @@ def test_no_real_pair_is_answered_worse_than_the_results_page_says(
         answer = network.run(read_rgb(folder / pair.left), read_rgb(folder / pair.right))
         truth_px = read_disparity_truth(folder / pair.truth, scale=pair.scale)
         assert Score.of(answer.disparity_px, truth_px).epe_px <= measured[name] + 0.01, name
+
+
+def test_real_instruments_are_found(network: Backend, test_data: Path) -> None:
+    folder = test_data / 'endovis2017_frame'
+    picture = read_rgb(folder / 'frame.png')
+    parts = [
+        cv2.imread(str(folder / f'{side}_frame.png'), cv2.IMREAD_GRAYSCALE) > 0
+        for side in ('left', 'right')
+    ]
+    # At its own size, and one view for both: the mask looks at the left one alone.
+    found, wanted = network.run(picture, picture).mask_logits > 0, parts[0] | parts[1]
+    assert (found & wanted).sum() / (found | wanted).sum() >= 0.75
+
+
+def test_a_picture_without_instruments_stays_unpainted(network: Backend, test_data: Path) -> None:
+    pair, folder = PAIRS['scared_d1k2'], test_data / 'scared_d1k2'
+    answer = network.run(read_rgb(folder / pair.left), read_rgb(folder / pair.right))
+    assert (answer.mask_logits > 0).mean() <= 0.005
+
+
+def test_the_instruments_of_the_bundled_sample_are_found(network: Backend, sample_pairs) -> None:
+    both = either = 0
+    for number, pair in enumerate(sample_pairs):
+        found = network.run(*pair).mask_logits > 0
+        wanted = sample_truth(number).instrument_mask
+        both, either = both + (found & wanted).sum(), either + (found | wanted).sum()
+    assert both / either >= 0.85
 
 
 def test_the_bundled_sample_is_answered(network: Backend, sample_pairs) -> None:

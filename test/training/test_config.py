@@ -44,6 +44,7 @@ def test_every_configuration_that_ships_is_valid(project_root):
         'fast_small',
         'fast_base',
         'fast_large',
+        'fast_mask',
         'finetune',
     }
     for file in files:

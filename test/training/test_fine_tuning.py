@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
-from msdesis_ros.core.errors import UsageError  # noqa: E402
+from msdesis_ros.core.errors import ModelError, UsageError  # noqa: E402
 from msdesis_ros.core.resources import resource  # noqa: E402
 from msdesis_ros.data.images import write_image  # noqa: E402
-from msdesis_ros.nets.checkpoints import LoadedCheckpoint  # noqa: E402
+from msdesis_ros.nets.checkpoints import LoadedCheckpoint, load_checkpoint  # noqa: E402
+from msdesis_ros.training import fine_tune_files  # noqa: E402
 from msdesis_ros.training.batch import collate, sample_of_frame  # noqa: E402
 from msdesis_ros.training.config import TrainConfig, build  # noqa: E402
 from msdesis_ros.training.fine_tune_files import (  # noqa: E402
@@ -26,6 +27,7 @@ from msdesis_ros.training.fine_tune_files import (  # noqa: E402
     kept_beginning,
     network_options,
     require_sizes,
+    write_deployment,
 )
 from msdesis_ros.training.fine_tuning import (  # noqa: E402
     MORE_INCONSISTENT,
@@ -52,7 +54,7 @@ def settings(tiny, shards):
     """Makes the configuration of a tiny fine-tuning: (folder of frames, self_supervised, ...)."""
 
     def make(folder='own', learning=None, **changes) -> TrainConfig:
-        content = tiny.tiny_content(shards, **changes)
+        content = tiny.tiny_content(shards, **{'task': 'disparity', **changes})
         content['self_supervised'] = {'frames': {'folder': str(folder)}, **(learning or {})}
         return build(TrainConfig, content, where='')
 
@@ -100,7 +102,7 @@ BETTER = Comparison(
 
 def test_what_is_more_alike_and_forgets_nothing_is_better():
     assert BETTER.reasons == ()
-    assert BETTER.score('multitask') == 0.19
+    assert BETTER.score('disparity') == 0.19
     assert comparison_of({**vars(BETTER), 'step': 4, 'score': 0.19}) == BETTER
 
 
@@ -117,7 +119,7 @@ def test_what_is_more_alike_and_forgets_nothing_is_better():
 def test_each_limit_is_a_reason_of_its_own(change, reason):
     (found,) = replace(BETTER, **change).reasons
     assert reason in found
-    assert replace(BETTER, **change).score('multitask') is None
+    assert replace(BETTER, **change).score('disparity') is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def terms_of(tuning, network, batch):
     return tuning.terms(network((shown.left.float() - 128) / 50, shown.right.float() / 50), shown)
 
 
-OF_OWN = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'mask')
+OF_OWN = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale')
 
 
 def test_each_kind_of_pairs_has_its_own_terms(settings, own, rehearsed):
@@ -190,14 +192,18 @@ def test_each_kind_of_pairs_has_its_own_terms(settings, own, rehearsed):
     assert float(mixed['rehearsal']) == pytest.approx(float(known['rehearsal']), rel=1e-3)
 
 
-def test_without_a_mask_no_term_is_of_it(settings, own, rehearsed):
-    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': 'disparity'}
-    tuning, network = made(settings, task='disparity', network=options)
-    found = terms_of(tuning, network.requires_grad_(True), joined(rehearsed, own))
-    assert set(found) == {*OF_OWN, 'rehearsal'} - {'mask'}
+def test_the_mask_is_neither_run_nor_taught(settings, own, rehearsed, monkeypatch):
+    tuning, network = made(settings)
+    learning = {name for name, weights in network.named_parameters() if weights.requires_grad}
+    masks = {name for name, _ in network.named_parameters() if name.startswith('mask_head.')}
+    assert masks and learning == {name for name, _ in network.named_parameters()} - masks
+    # The teacher is a copy of the network, and would run its class as well.
+    monkeypatch.setattr(type(network.mask_head), 'forward', None)
+    found = terms_of(tuning, network, joined(rehearsed, own))
     sum(found.values()).backward()
-    assert all(weights.grad is None for weights in network.mask_head.parameters())
+    assert all(weights.grad is not None for weights in network.encoder.parameters())
     output = network((rehearsed.left.float() - 128) / 50, rehearsed.right.float() / 50)
+    assert tuning.answer(output) == (output.disparity_px, None)
     terms = fast_terms(output, rehearsed, max_disparity=64, occluded_weight=0.35)
     loss = settings().fast_loss
     wanted = 0.5 * sum(getattr(loss, name) * terms[name].item() for name in DISPARITY_TERMS)
@@ -242,7 +248,7 @@ STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 @pytest.mark.parametrize('learn_statistics', [False, True])
-@pytest.mark.parametrize('frozen', [['mask_head.'], []])
+@pytest.mark.parametrize('frozen', [['encoder.'], []])
 def test_frozen_weights_and_statistics_stay_to_the_bit(
     settings, folder, tmp_path, frozen, learn_statistics
 ):
@@ -255,8 +261,9 @@ def test_frozen_weights_and_statistics_stay_to_the_bit(
     )
     changed = changed_by_two_steps(config, tmp_path)
     learned = {name for name in changed if not name.endswith(STATISTICS)}
-    assert any(name.startswith('encoder.') for name in learned)
-    assert any(name.startswith('mask_head.') for name in learned) == (not frozen)
+    assert any(name.startswith('matcher.') for name in learned)
+    assert any(name.startswith('encoder.') for name in learned) == (not frozen)
+    assert not any(name.startswith('mask_head.') for name in changed)
     assert bool(changed - learned) == learn_statistics
 
 
@@ -268,27 +275,26 @@ def test_augmentations_of_one_view_alone_are_refused(settings, name):
 
 
 @pytest.mark.parametrize(
-    ('mode', 'frozen'),
-    [
-        ('multitask', ['']),
-        ('disparity', ['encoder.', 'matcher.', 'carry', 'first', 'second', 'upsample', 'scale']),
-    ],
+    'frozen', [[''], ['encoder.', 'matcher.', 'carry', 'first', 'second', 'upsample', 'scale']]
 )
-def test_freezing_everything_that_could_learn_is_refused(settings, mode, frozen):
-    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': mode}
-    config = settings(learning={'frozen': frozen}, task=mode, network=options)
+def test_freezing_everything_that_could_learn_is_refused(settings, frozen):
+    config = settings(learning={'frozen': frozen})
     with pytest.raises(UsageError, match='leaves nothing to learn'):
         FineTuning(config, network_of(config))
 
 
-def test_the_task_is_that_of_the_network(settings):
-    config = settings(task='disparity')
-    with pytest.raises(
-        UsageError, match='task is disparity, but the mode of the network is multi'
-    ):
-        FineTuning(config, network_of(settings()))
-    config = settings(task='segmentation')
-    with pytest.raises(UsageError, match='knows the tasks multitask and disparity'):
+@pytest.mark.parametrize('task', ['multitask', 'segmentation'])
+def test_only_disparity_is_taught(settings, task):
+    config = settings(task=task)
+    with pytest.raises(UsageError, match=f'the task disparity .*, not {task} of msdesis_fast'):
+        FineTuning(config, network_of(config))
+    with pytest.raises(UsageError, match=f'the mode of the network is {task}'):
+        FineTuning(settings(), network_of(config))
+
+
+def test_settings_of_the_masks_encoder_are_refused(settings):
+    config = settings(mask_encoder={'frozen_stages': 2})
+    with pytest.raises(UsageError, match='mask_encoder is set'):
         FineTuning(config, network_of(config))
 
 
@@ -323,8 +329,7 @@ def test_rows_that_do_not_agree_are_told(scenes, tmp_path, lower_px):
 
 
 def loaded(settings, mode):
-    options = {'family': 'msdesis_fast', 'size': 'tiny', 'max_disparity': 64, 'mode': mode}
-    return LoadedCheckpoint(network_of(settings(task=mode, network=options)), 'f' * 64)
+    return LoadedCheckpoint(network_of(settings(task=mode)), 'f' * 64)
 
 
 def test_weights_without_disparity_are_no_beginning(settings):
@@ -332,14 +337,68 @@ def test_weights_without_disparity_are_no_beginning(settings):
         Beginning(loaded(settings, 'segmentation'), 'masks')
 
 
-def test_a_beginning_is_kept_with_its_licence_and_known_failures(settings, tmp_path):
-    begun = Beginning(loaded(settings, 'disparity'), 'ours', 'Apache-2.0', ('smoke', 'glare'))
+@pytest.mark.parametrize('mode', ['multitask', 'disparity'])
+def test_a_beginning_is_kept_with_its_mode_licence_and_known_failures(settings, tmp_path, mode):
+    begun = Beginning(loaded(settings, mode), 'ours', 'Apache-2.0', ('smoke', 'glare'))
     keep_beginning(begun, tmp_path)
-    kept = kept_beginning(tmp_path, mode='disparity')
-    assert (kept.name, kept.licence) == ('ours', 'Apache-2.0')
+    kept = kept_beginning(tmp_path)
+    assert (kept.name, kept.mode, kept.licence) == ('ours', mode, 'Apache-2.0')
     assert kept.known_failures == ('smoke', 'glare')
     assert kept.weights_sha256 == 'f' * 64 != kept.loaded.sha256
-    assert network_options(kept.loaded.network)['mode'] == 'disparity'
+    # Whatever it answers, disparity is what its network learns.
+    options = network_options(kept.loaded.network)
+    assert network_of(settings(network=options)).config.mode == 'disparity'
+
+
+@pytest.mark.parametrize('mode', [None, 'segmentation'])
+def test_a_beginning_that_does_not_say_a_mode_of_disparity_is_refused(settings, tmp_path, mode):
+    from safetensors.torch import save_file
+
+    begun = Beginning(loaded(settings, 'disparity'), 'ours')
+    path = keep_beginning(begun, tmp_path)
+    told = dict(load_checkpoint(path).metadata)
+    told.pop('began_with_mode')
+    told |= {'began_with_mode': mode} if mode else {}
+    save_file(begun.loaded.network.state_dict(), path, told)
+    with pytest.raises(ModelError, match='does not say what its weights are'):
+        kept_beginning(tmp_path)
+
+
+class EnoughError(Exception):
+    pass
+
+
+@pytest.mark.parametrize('mode', ['multitask', 'disparity'])
+def test_what_deploys_answers_what_the_beginning_did_with_its_mask(
+    settings, tmp_path, monkeypatch, mode
+):
+    def export_sizes(network, *_, **__):
+        raise EnoughError(network)
+
+    monkeypatch.setattr(fine_tune_files, 'export_sizes', export_sizes)
+    begun, config = Beginning(loaded(settings, mode), 'ours'), settings()
+    learned = network_of(config)
+    with torch.no_grad():
+        learned.scale.bias += 1
+    with pytest.raises(EnoughError) as found:
+        write_deployment(
+            learned,
+            config,
+            BETTER,
+            tmp_path,
+            beginning=begun,
+            image_sizes=[(128, 96)],
+            data='own frames',
+            held_out=12,
+            command=['msdesis'],
+            commit=None,
+        )
+    (exported,) = found.value.args
+    assert exported.config.mode == mode and not exported.training
+    before, after = begun.loaded.network.state_dict(), exported.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        'scale.bias'
+    }
 
 
 def test_sizes_that_no_export_takes_are_refused():

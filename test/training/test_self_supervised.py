@@ -18,7 +18,6 @@ from msdesis_ros.training.self_supervised import (  # noqa: E402
     anchor_loss,
     inconsistency_px,
     lit,
-    mask_distance,
     roughness,
     steps_loss,
     unlikeness,
@@ -193,15 +192,6 @@ def test_the_anchor_holds_where_the_initial_network_was_sure():
     assert pulls[0] > 1.5 * pulls[1] > 10 * pulls[2] > 0
     assert pulls[1] == pytest.approx(0.5)
     assert float(anchor_loss(start, output(start), unsure_px=0.5)) == 0.0
-
-
-def test_the_mask_stays_the_initial_one():
-    initial = torch.linspace(-4, 4, 64).view(1, 1, 8, 8)
-    assert float(mask_distance(initial, initial)) == pytest.approx(0, abs=1e-6)
-    logits = (initial + 1).requires_grad_()
-    mask_distance(logits, initial).backward()
-    assert float(mask_distance(logits, initial).detach()) > 0.01
-    assert float(logits.grad.min()) > 0
 
 
 def test_steps_on_the_way_learn_from_trusted_pixels_alone():

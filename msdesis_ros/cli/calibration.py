@@ -1,0 +1,258 @@
+"""`msdesis calibration`: look at stereo calibration files, check them, write them otherwise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from msdesis_ros.cli import rig_options
+from msdesis_ros.cli.sizes import parse_size
+from msdesis_ros.core.alignment import measure_vertical_offset
+from msdesis_ros.core.camera import CameraCalibration, rotation_angle_deg
+from msdesis_ros.core.camera_points import field_of_view_deg
+from msdesis_ros.core.errors import CalibrationError, UsageError
+from msdesis_ros.core.quality import QualityLimits
+from msdesis_ros.core.rectification import Rectifier
+from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.data.calibration_files import Unit, calibration_paths
+from msdesis_ros.data.calibration_writer import (
+    OPENCV_SUFFIXES,
+    write_ros_camera_infos,
+    write_stereo_calibration,
+)
+from msdesis_ros.data.images import read_rgb
+from msdesis_ros.data.picture_pairs import find_pairs
+from msdesis_ros.data.stored_calibration import (
+    OPENCV,
+    ROS,
+    StoredCalibration,
+    read_stored_calibration,
+)
+
+calibration_app = typer.Typer(
+    no_args_is_help=True, help='Look at stereo calibration files, check and convert them.'
+)
+FileArgument = Annotated[str, typer.Argument(help=rig_options.CALIBRATION_HELP)]
+SizeOption = Annotated[
+    str | None,
+    typer.Option('--size', help='Of the pictures, where the file does not say: 1280x1024.'),
+]
+
+
+@calibration_app.command('show')
+def show(
+    file: FileArgument,
+    unit: rig_options.UnitOption = None,
+    size: SizeOption = None,
+) -> None:
+    """Show what a calibration says, in words and millimetres, and what is strange about it.
+
+    Example: msdesis calibration show stereo_calib.json
+    """
+    stored = _read(file, unit, size)
+    table = Table('', 'left', 'right')
+    for title, *values in _rows(stored):
+        table.add_row(Text(title), *(Text(value) for value in values))
+    Console().print(table)
+    left, right = stored.cameras
+    try:
+        rig = StereoRig.from_cameras(left, right)
+    except CalibrationError as error:
+        typer.echo(f'refused by the calibration gate: {error}')
+        return
+    for sentence in (*rig.warnings, *stored.warnings):
+        typer.echo(f'warning: {sentence}')
+    typer.echo(f'{stored.kind}: {rig.summary}; the calibration gate accepts it')
+
+
+@calibration_app.command('convert')
+def convert(
+    source: str = typer.Argument(..., metavar='IN', help=rig_options.CALIBRATION_HELP),
+    target: str = typer.Argument(
+        ..., metavar='OUT', help='FILE.json or FILE.yaml (OpenCV), or LEFT.yaml,RIGHT.yaml (ROS).'
+    ),
+    unit: rig_options.UnitOption = None,
+    size: SizeOption = None,
+    alpha: float | None = typer.Option(
+        None,
+        '--alpha',
+        help='Rectify anew for this alpha, as OpenCV has it (-1, or 0 to 1); default: as stored.',
+    ),
+) -> None:
+    """Write a calibration in the other format; OpenCV files in mm, ROS files in m.
+
+    Says what the other format cannot hold.
+
+    Example: msdesis calibration convert stereo_calib.json left.yaml,right.yaml
+    """
+    targets = _targets(target)
+    stored = _read(source, unit, size)
+    kind = ROS if len(targets) == 2 else OPENCV
+    # Computed anew even for the alpha that the file states: whoever asks may mistrust it.
+    anew = None if alpha is None else stored.calibration.rectified_for(stored.image_size, alpha)
+    if kind == ROS:
+        names = tuple(
+            name or side for name, side in zip(stored.names, ('left', 'right'), strict=True)
+        )
+        write_ros_camera_infos(*targets, (anew or stored).cameras, names=names)
+    else:
+        write_stereo_calibration(targets[0], anew or stored.calibration)
+    for sentence in stored.lost_as(kind):
+        typer.echo(f'not in {target}: {sentence}')
+    typer.echo(f'wrote {", ".join(map(str, targets))}')
+
+
+@calibration_app.command('check')
+def check(
+    file: FileArgument,
+    pairs: tuple[Path, Path] | None = typer.Option(
+        None,
+        '--pairs',
+        metavar='LEFT RIGHT',
+        help='Raw pictures of the camera, two files or two folders, to measure with.',
+    ),
+    max_offset_px: float = typer.Option(
+        QualityLimits().vertical_offset_px,
+        '--max-offset-px',
+        help='Largest median difference of the rows of rectified views, px.',
+    ),
+    unit: rig_options.UnitOption = None,
+    size: SizeOption = None,
+) -> None:
+    """Pass a calibration through the gate that the node has; exit code 1 where it fails.
+
+    With pictures the rows of the rectified views are compared too: texture of any scene serves.
+
+    Example: msdesis calibration check stereo_calib.json --pairs left.png right.png
+    """
+    if not max_offset_px > 0:
+        raise UsageError(f'--max-offset-px is {max_offset_px:g}; expected a positive number')
+    files = () if pairs is None else find_pairs(left=pairs[0], right=pairs[1])
+    first = read_rgb(files[0][0]) if files else None
+    image_size = None if first is None else (first.shape[1], first.shape[0])
+    stored = _read(file, unit, size, image_size)
+    rig = StereoRig.from_cameras(*stored.cameras)
+    for sentence in (*rig.warnings, *stored.warnings):
+        typer.echo(f'warning: {sentence}', err=True)
+    typer.echo(f'gate: accepted, {rig.summary}')
+    if files:
+        _measure(rig, files, max_offset_px)
+
+
+def _measure(rig: StereoRig, files: tuple[tuple[Path, Path], ...], limit_px: float) -> None:
+    rectifier = Rectifier(rig)
+    medians: list[float] = []
+    spreads: list[float] = []
+    for left, right in files:
+        offset = measure_vertical_offset(*rectifier.rectify(read_rgb(left), read_rgb(right)))
+        if offset is None:
+            typer.echo(f'{left.name}: not measured, too little texture that both views share')
+            continue
+        medians.append(offset.median_px)
+        spreads.append(offset.p95_abs_px)
+        typer.echo(
+            f'{left.name}: rows {offset.median_px:+.2f} px apart (median of {offset.matches} '
+            f'matches), 95 % within {offset.p95_abs_px:.2f} px'
+        )
+    if not medians:
+        raise CalibrationError(
+            f'the rows could not be measured in any of {len(files)} pairs; give pictures with '
+            'texture, in focus'
+        )
+    worst = max(medians, key=abs)
+    if abs(worst) > limit_px:
+        raise CalibrationError(
+            f'the rectified views are {worst:+.2f} px apart vertically, {limit_px:g} px are '
+            'allowed: the calibration does not fit these pictures; calibrate again'
+        )
+    # A wrong rotation leaves the median alone and moves the two sides of the picture apart.
+    spread_px, spread_limit_px = statistics.median(spreads), QualityLimits().vertical_spread_px
+    if spread_px > spread_limit_px:
+        raise CalibrationError(
+            f'in the usual pair one match in twenty is {spread_px:.1f} px or more off its row, '
+            f'{spread_limit_px:g} px are allowed: the calibration does not fit these pictures, '
+            'or their texture repeats itself; try pictures of another scene'
+        )
+    typer.echo(f'rows: at most {abs(worst):.2f} px apart in {len(medians)} of {len(files)} pairs')
+
+
+def _read(
+    file: str, unit: str | None, size: str | None, image_size: tuple[int, int] | None = None
+) -> StoredCalibration:
+    if unit not in (None, 'mm', 'm'):
+        raise UsageError(f'--unit is {unit!r}; choose mm or m')
+    chosen: Unit | None = 'mm' if unit == 'mm' else 'm' if unit == 'm' else None
+    if size is not None:
+        image_size = parse_size(size)
+    return read_stored_calibration(file, image_size=image_size, unit=chosen)
+
+
+def _targets(text: str) -> list[Path]:
+    targets = calibration_paths(text)
+    wrong = [path for path in targets if path.suffix.lower() not in OPENCV_SUFFIXES]
+    if wrong or (len(targets) == 2 and targets[0] == targets[1]):
+        raise UsageError(
+            f'{text!r} is no place for a calibration; expected FILE.json or FILE.yaml, or '
+            'LEFT.yaml,RIGHT.yaml'
+        )
+    return targets
+
+
+def _rows(stored: StoredCalibration) -> Iterator[tuple[str, ...]]:
+    left, right = cameras = stored.cameras
+
+    def each(title: str, text: object) -> tuple[str, ...]:
+        return (title, *(text(camera) for camera in cameras))  # type: ignore[operator]
+
+    yield each('picture, px', lambda c: f'{c.image_size[0]} x {c.image_size[1]}')
+    yield each('focal length, px', lambda c: _px(c.camera_matrix, 0, 0, 1, 1))
+    yield each('principal point, px', lambda c: _px(c.camera_matrix, 0, 2, 1, 2))
+    yield each('field of view', lambda c: '{:.1f} x {:.1f} degrees'.format(*field_of_view_deg(c)))
+    yield each('distortion', lambda c: c.distortion_model)
+    yield each('', lambda c: ' '.join(f'{number:.4g}' for number in c.distortion))
+    yield each('rectified focal length, px', lambda c: _px(c.projection, 0, 0, 1, 1))
+    yield each('rectified centre, px', lambda c: _px(c.projection, 0, 2, 1, 2))
+    yield each(
+        'turned by rectifying', lambda c: f'{rotation_angle_deg(c.rectification):.2f} degrees'
+    )
+    if any(stored.names):
+        yield ('camera name', *stored.names)
+    yield from (('', '', ''), *_pair_rows(left, right), *_stored_rows(stored))
+
+
+def _pair_rows(left: CameraCalibration, right: CameraCalibration) -> Iterator[tuple[str, str]]:
+    baseline_mm = -1e3 * right.projection[0, 3] / right.projection[0, 0]
+    turned = rotation_angle_deg(right.rectification.T @ left.rectification)
+    yield 'baseline', f'{baseline_mm:.3f} mm'
+    yield 'eyes turned against each other', f'{turned:.2f} degrees'
+    focal_times_mm = left.projection[0, 0] * baseline_mm
+    if focal_times_mm > 0:
+        offset = left.projection[0, 2] - right.projection[0, 2]
+        shown = ', '.join(f'{z} mm: {focal_times_mm / z + offset:.1f} px' for z in (30, 60, 150))
+        yield 'disparity at a depth of', shown
+        yield 'depth of one px at 60 mm', f'{60**2 / focal_times_mm:.2f} mm'
+
+
+def _stored_rows(stored: StoredCalibration) -> Iterator[tuple[str, str]]:
+    if stored.stereo is None:
+        return
+    t_mm = ', '.join(f'{number:.4f}' for number in stored.stereo.t_mm)
+    yield 'T', f'{t_mm} mm'
+    if stored.stereo.error_px is not None:
+        yield 'error of the calibration', f'{stored.stereo.error_px:.3f} px'
+    alpha = stored.stereo.rect_alpha
+    yield 'alpha of the rectification', 'not stated' if alpha is None else f'{alpha:g}'
+
+
+def _px(matrix: np.ndarray, *cells: int) -> str:
+    x, y = matrix[cells[0], cells[1]], matrix[cells[2], cells[3]]
+    return f'{x:.2f}, {y:.2f}' if math.isfinite(x) else 'unknown'

@@ -1,0 +1,210 @@
+"""The options that `infer csv` and `infer folder` share, and what they mean together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+
+import typer
+
+from msdesis_ros import __version__
+from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.core.errors import UsageError
+from msdesis_ros.data.scaled_png import DEFAULT_SCALE
+from msdesis_ros.offline.journal import file_sha256
+from msdesis_ros.offline.rigs import RigRule
+from msdesis_ros.offline.row_outputs import OutputSettings
+from msdesis_ros.offline.row_work import Recipe
+from msdesis_ros.runtime.cards import DEFAULT_MODEL, load_card
+from msdesis_ros.runtime.factory import GRAPH_BACKENDS
+
+GPU_HALF = 'torch_cuda'
+
+ThresholdOption = Annotated[
+    float,
+    typer.Option(
+        '--segmentation-threshold',
+        '--segmentation_threshold',
+        help='A pixel is tool where its probability is above this.',
+    ),
+]
+DisparityScaleOption = Annotated[
+    float,
+    typer.Option(
+        '--disparity-scale-factor',
+        '--disparity_scale_factor',
+        help='A 16-bit PNG holds px times this, 0 = unknown.',
+    ),
+]
+DepthScaleOption = Annotated[
+    float,
+    typer.Option('--depth-scale-factor', help='A 16-bit PNG of depth holds mm times this.'),
+]
+ValidOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        '--valid-only',
+        help='Disparity only where it may be used, as in depth; default: at every pixel that the '
+        'model answers.',
+    ),
+]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        '--jobs', '-j', min=1, help='Threads that read, and that write; with --ray, workers.'
+    ),
+]
+AmpOption = Annotated[
+    bool,
+    typer.Option(
+        '--amp', '--use_amp', help=f'Half precision on an NVIDIA GPU: --backend {GPU_HALF}.'
+    ),
+]
+OverwriteOption = Annotated[
+    bool, typer.Option('--overwrite', help='Do rows again that are finished.')
+]
+RayOption = Annotated[bool, typer.Option('--ray', help='On Ray workers (the extra ray).')]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option('--ray-address', help='Of a running cluster; default: workers on this machine.'),
+]
+RayGpusOption = Annotated[
+    float, typer.Option('--ray-gpus', min=0.0, help='GPUs of each Ray worker, such as 1 or 0.5.')
+]
+AlphaOption = Annotated[
+    float,
+    typer.Option(
+        '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineChoice:
+    """What all these options say. Raises UsageError where they contradict each other."""
+
+    model: ModelChoice
+    rigs: RigRule
+    outputs: OutputSettings
+    alpha: float = -1.0
+    jobs: int = 2
+    overwrite: bool = False
+    ray: bool = False
+    ray_address: str | None = None
+    ray_gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.ray and (self.ray_address is not None or self.ray_gpus):
+            raise UsageError('--ray-address and --ray-gpus go with --ray')
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is done to every row."""
+        # An exported graph of a checkpoint is made for one size; everything else takes any.
+        one_size = self.model.checkpoint is not None and self.model.backend in GRAPH_BACKENDS
+        return Recipe(
+            open_backend=self.model.open,
+            one_size=one_size,
+            rigs=self.rigs,
+            outputs=self.outputs,
+            alpha=self.alpha,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Everything but the input files that decides what the results hold, as JSON values."""
+        rigs = asdict(self.rigs)
+        rigs.pop('calibration')  # a file, known by its size and time
+        return {
+            'program': f'msdesis_ros {__version__}',
+            'model': _model_settings(self.model),
+            'outputs': asdict(self.outputs),
+            'rigs': rigs,
+            'alpha': self.alpha,
+        }
+
+
+def offline_choice(
+    model: ModelChoice,
+    *,
+    amp: bool,
+    calibration: str | None,
+    focal_px: float | None,
+    baseline_mm: float | None,
+    rectified: bool,
+    unit: str | None,
+    disparity_scale_factor: float = DEFAULT_SCALE,
+    depth_scale_factor: float = DEFAULT_SCALE,
+    segmentation_threshold: float = 0.5,
+    valid_only: bool = False,
+    **further: Any,
+) -> OfflineChoice:
+    """What the options of a command mean; raises UsageError for those that cannot be."""
+    return OfflineChoice(
+        model=_with_amp(model) if amp else model,
+        rigs=_rig_rule(calibration, focal_px, baseline_mm, rectified, unit),
+        outputs=OutputSettings(
+            disparity_scale_factor=disparity_scale_factor,
+            depth_scale_factor=depth_scale_factor,
+            segmentation_threshold=segmentation_threshold,
+            valid_only=valid_only,
+        ),
+        **further,
+    )
+
+
+def _with_amp(model: ModelChoice) -> ModelChoice:
+    if model.backend not in (None, GPU_HALF):
+        raise UsageError(
+            f'--amp is half precision on an NVIDIA GPU, which {model.backend} does not have; use '
+            f'--backend {GPU_HALF}, or leave --amp out'
+        )
+    return replace(model, backend=GPU_HALF)
+
+
+def _rig_rule(
+    calibration: str | None,
+    focal_px: float | None,
+    baseline_mm: float | None,
+    rectified: bool,
+    unit: str | None,
+) -> RigRule:
+    if (focal_px is None) != (baseline_mm is None):
+        raise UsageError('--focal-px and --baseline-mm go together; give both')
+    if calibration is not None and focal_px is not None:
+        raise UsageError('give either --calibration or --focal-px and --baseline-mm, not both')
+    for name, value in (('--focal-px', focal_px), ('--baseline-mm', baseline_mm)):
+        if value is not None and not value > 0:
+            raise UsageError(f'{name} is {value:g}; it must be positive')
+    if unit not in (None, 'mm', 'm'):
+        raise UsageError(f'--unit is {unit!r}; choose mm or m')
+    baseline_m = None if baseline_mm is None else baseline_mm / 1000
+    return RigRule(
+        calibration=calibration,
+        focal_px=focal_px,
+        baseline_m=baseline_m,
+        rectified=rectified,
+        unit=unit,
+    )
+
+
+def _model_settings(model: ModelChoice) -> dict[str, Any]:
+    if model.checkpoint is not None:
+        return {
+            'checkpoint': model.checkpoint.name,
+            'sha256': [file_sha256(model.checkpoint)],
+            'mode': model.mode or 'multitask',
+            'encoder': model.encoder,
+            'network_size': model.network_size,
+            'max_disparity': model.max_disparity,
+            'backend': model.backend or 'torch',
+        }
+    card = load_card(model.model or DEFAULT_MODEL, model.models_dir)
+    return {
+        'card': card.name,
+        'sha256': sorted(file.sha256 for file in card.files),
+        'heads': sorted(card.heads),
+        'range_px': [card.min_disparity_px, card.max_disparity_px],
+        'mean': card.input.mean,
+        'std': card.input.std,
+        'backend': model.backend or (card.backends or (None,))[0],
+    }

@@ -1,0 +1,1 @@
+"""Published data sets in their original form -> the layouts that `data.layouts` reads."""

@@ -1,0 +1,169 @@
+"""Rows of a list on the workers of a Ray cluster, or on local ones.
+
+Tasks of plain Ray rather than Ray Data: a row is one task and its results are files, so that
+nothing has to pass through an object store, and neither Arrow nor pandas has to be installed. Each
+worker is a process of its own that opens the model once. Where a worker dies, its row is given to
+another one; since every file is written whole or not at all, nothing is lost and nothing is half.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msdesis_ros.core.errors import MissingExtraError, MsdesisError
+from msdesis_ros.offline.pair_list import PairRow
+from msdesis_ros.offline.row_work import ModelStoppedError, Recipe, RowWork
+from msdesis_ros.offline.run import Done, Failed, Outcome
+
+# A row that ends so many workers does it to every one: too large for their memory, most likely.
+ATTEMPTS = 3
+# Pictures go through files; this is the least that Ray takes for its object store.
+STORE_BYTES = 100 * 2**20
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """No further row has a chance: what cannot be written, or a model that does not run."""
+
+    error: MsdesisError
+
+
+class RowWorker:
+    """One worker process: rows in, outcomes out; errors are values, so that none gets wrapped."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._work = RowWork(recipe)
+
+    def heads(self, image_size: tuple[int, int]) -> frozenset[str] | Stopped:
+        """What the model gives, or why it cannot be opened."""
+        try:
+            return self._work.heads(image_size)
+        except MsdesisError as error:
+            return Stopped(error)
+
+    def do(self, row: PairRow) -> Outcome | Stopped:
+        """Everything for one row."""
+        try:
+            inferred = self._work.infer(self._work.read(row))
+        except ModelStoppedError as error:
+            return Stopped(error)
+        except MsdesisError as error:
+            return Failed(row, str(error))
+        try:
+            return Done(row, self._work.save(inferred))
+        except MsdesisError as error:
+            return Stopped(error)
+
+
+class RayRunner:
+    """`workers` processes on Ray; a context. It satisfies `offline.run.Runner`.
+
+    `address`: of a running cluster, as `ray.init` takes it; None is that of RAY_ADDRESS, and
+    without that one on this machine, which ends with the context. One that this process is in
+    already is used as it is. `gpus`: how many (or what share of one) each worker gets. The workers
+    must see the same files under the same paths, and have this package. Raises MissingExtraError
+    without Ray, MsdesisError where the cluster cannot be reached.
+    """
+
+    def __init__(
+        self, recipe: Recipe, workers: int, *, address: str | None = None, gpus: float = 0.0
+    ) -> None:
+        self.recipe = recipe
+        self._workers = workers
+        self._address = address
+        self._gpus = gpus
+        self._ray: Any = None
+        self._started = False
+        self._actors: list[Any] = []
+
+    def __enter__(self) -> RayRunner:
+        # No figures about this program leave the machine.
+        os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError(
+                f'--ray needs the package ray, which cannot be imported ({error}); install it '
+                "with: pip install 'msdesis_ros[ray]'"
+            ) from error
+        if not ray.is_initialized():
+            self._start(ray)
+        self._ray = ray
+        return self
+
+    def _start(self, ray: Any) -> None:
+        here: dict[str, Any] = {
+            'num_cpus': self._workers,
+            'include_dashboard': False,
+            'object_store_memory': STORE_BYTES,
+        }
+        address = self._address or os.environ.get('RAY_ADDRESS')
+        where = {'address': address} if address else here
+        try:
+            ray.init(log_to_driver=False, **where)
+        except Exception as error:  # Ray raises what has no other base for a slow start
+            raise MsdesisError(
+                f'Ray does not start or cannot be reached: {" ".join(str(error).split())}'
+            ) from error
+        self._started = True
+
+    def __exit__(self, *_: object) -> None:
+        for actor in self._actors:
+            with contextlib.suppress(Exception):  # it may be dead, or the cluster gone
+                self._ray.kill(actor)
+        if self._started:
+            self._ray.shutdown()
+
+    def heads(self, image_size: tuple[int, int]) -> frozenset[str]:
+        """What the model gives (see Runner), as one worker finds."""
+        actor = self._actor()
+        found = self._ray.get(actor.heads.remote(image_size))
+        if isinstance(found, Stopped):
+            raise found.error
+        return found
+
+    def run(self, rows: Sequence[PairRow]) -> Generator[Outcome, None, None]:
+        """Work through the rows (see Runner)."""
+        waiting = deque((row, 1) for row in rows)
+        idle = list(self._actors[: self._workers])
+        while len(idle) < min(self._workers, len(waiting)):
+            idle.append(self._actor())
+        running: dict[Any, tuple[Any, PairRow, int]] = {}
+        stopped: Stopped | None = None
+        while running or (waiting and stopped is None):
+            while idle and waiting and stopped is None:
+                actor, (row, attempt) = idle.pop(), waiting.popleft()
+                running[actor.do.remote(row)] = actor, row, attempt
+            (task, *_), _ = self._ray.wait(list(running), num_returns=1)
+            actor, row, attempt = running.pop(task)
+            try:
+                outcome = self._ray.get(task)
+            except self._ray.exceptions.RayActorError:
+                self._actors.remove(actor)
+                idle.append(self._actor())
+                if attempt < ATTEMPTS:
+                    waiting.appendleft((row, attempt + 1))
+                else:
+                    yield Failed(row, f'{attempt} workers ended while they worked on this row')
+                continue
+            idle.append(actor)
+            if isinstance(outcome, Stopped):
+                stopped = stopped or outcome
+            else:
+                yield outcome
+        if stopped is not None:
+            raise stopped.error
+
+    def _actor(self) -> Any:
+        actor = (
+            self._ray.remote(RowWorker)
+            .options(num_cpus=1, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)
+            .remote(self.recipe)
+        )
+        self._actors.append(actor)
+        return actor

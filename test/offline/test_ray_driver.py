@@ -1,0 +1,196 @@
+"""How rows are handed to workers, with a stand-in for Ray; test_ray_run.py has the real one.
+
+The stand-in runs one task at a time in this process, and passes everything through pickle.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import types
+from collections import deque
+
+import pytest
+
+from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.core.errors import MsdesisError, UsageError
+from msdesis_ros.offline.journal import Journal
+from msdesis_ros.offline.ray_run import ATTEMPTS, RayRunner
+from msdesis_ros.offline.row_work import Recipe
+from msdesis_ros.offline.run import LocalRunner, process_rows
+
+
+class RayActorError(Exception):
+    """What the stand-in raises for a worker that died."""
+
+
+class StandIn(types.ModuleType):
+    """As much of Ray as the runner uses. `dies`: lines of the list that end a worker, in order."""
+
+    def __init__(self, dies: tuple[int, ...] = ()) -> None:
+        super().__init__('ray')
+        self.exceptions = types.SimpleNamespace(RayActorError=RayActorError)
+        self.dies = deque(dies)
+        self.workers: list[dict] = []
+        self.started: dict | None = None
+
+    def is_initialized(self) -> bool:
+        return self.started is not None
+
+    def init(self, **options) -> None:
+        self.started = options
+
+    def shutdown(self) -> None:
+        self.started = None
+
+    def kill(self, actor) -> None:
+        actor.state['killed'] = True
+
+    def remote(self, kind):
+        def options(**asked):
+            return types.SimpleNamespace(remote=lambda recipe: Actor(self, kind, recipe, asked))
+
+        return types.SimpleNamespace(options=options)
+
+    def wait(self, tasks, num_returns):
+        return tasks[-1:], tasks[:-1]
+
+    def get(self, task):
+        return task()
+
+
+class Actor:
+    """A worker; a dead one answers nothing any more."""
+
+    def __init__(self, ray: StandIn, kind, recipe, options) -> None:
+        worker = kind(pickle.loads(pickle.dumps(recipe)))
+        self.state = {'dead': False, 'killed': False, 'rows': 0, **options}
+        ray.workers.append(self.state)
+
+        def do(row):
+            self.state['rows'] += 1
+            row = pickle.loads(pickle.dumps(row))
+            if ray.dies and ray.dies[0] == row.line:
+                ray.dies.popleft()
+                self.state['dead'] = True
+            if self.state['dead']:
+                raise RayActorError
+            return pickle.loads(pickle.dumps(worker.do(row)))
+
+        self.do = types.SimpleNamespace(remote=lambda row: lambda: do(row))
+        self.heads = types.SimpleNamespace(
+            remote=lambda size: lambda: pickle.loads(pickle.dumps(worker.heads(size)))
+        )
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Put the stand-in into the place of Ray."""
+    monkeypatch.delenv('RAY_ADDRESS', raising=False)
+
+    def put(*dies: int) -> StandIn:
+        ray = StandIn(dies)
+        monkeypatch.setitem(sys.modules, 'ray', ray)
+        return ray
+
+    return put
+
+
+@pytest.fixture
+def matching() -> Recipe:
+    return Recipe(open_backend=ModelChoice(model='opencv_sgbm').open)
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run_rows(runner, rows):
+        with runner, Journal(tmp_path / 'out' / 'j', {}) as journal:
+            return process_rows(rows, runner, journal)
+
+    return run_rows
+
+
+def results_of(rows) -> list[bytes]:
+    return [row.outputs['disparity'].read_bytes() for row in rows]
+
+
+def test_workers_do_what_one_process_does(stand_in, matching, run, pair_rows):
+    ray = stand_in()
+    rows = pair_rows(6)
+    rows[2].left.write_bytes(b'no picture')
+    summary = run(RayRunner(matching, 2), rows)
+    assert summary.done == 5 and [f.row.line for f in summary.failed] == [3]
+    assert len(ray.workers) == 2 and all(w['killed'] and w['rows'] for w in ray.workers)
+    assert ray.started is None
+    rows.pop(2)
+    remote = results_of(rows)
+    for row in rows:
+        row.outputs['disparity'].unlink()
+    assert run(LocalRunner(matching, 1), rows).done == 5
+    assert results_of(rows) == remote
+
+
+def test_the_row_of_a_worker_that_dies_goes_to_a_new_one(stand_in, matching, run, pair_rows):
+    ray = stand_in(2, 2, 4)
+    rows = pair_rows(5)
+    summary = run(RayRunner(matching, 2), rows)
+    assert (summary.done, summary.failed) == (5, [])
+    assert len(ray.workers) == 2 + 3 and not ray.dies
+
+
+def test_a_row_that_ends_every_worker_is_named(stand_in, matching, run, pair_rows):
+    ray = stand_in(*[3] * ATTEMPTS)
+    summary = run(RayRunner(matching, 2), pair_rows(5))
+    assert summary.done == 4
+    (failure,) = summary.failed
+    assert failure.row.line == 3 and f'{ATTEMPTS} workers' in failure.reason
+    assert len(ray.workers) == 2 + ATTEMPTS
+
+
+def test_what_cannot_be_written_stops_every_worker(stand_in, matching, run, pair_rows):
+    ray = stand_in()
+    rows = pair_rows(20)
+    rows[4].outputs['disparity'].mkdir(parents=True)
+    with pytest.raises(MsdesisError, match='cannot write'):
+        run(RayRunner(matching, 2), rows)
+    assert sum(worker['rows'] for worker in ray.workers) < 12
+    assert run(LocalRunner(matching, 1), rows[:2]).finished_before == 2
+
+
+def test_a_model_that_cannot_be_opened_is_the_error_of_the_command(stand_in, pair_rows):
+    stand_in()
+    recipe = Recipe(open_backend=ModelChoice(model='opencv_sgbm', backend='abacus').open)
+    with RayRunner(recipe, 2) as runner, pytest.raises(UsageError, match='abacus'):
+        runner.heads((64, 48))
+
+
+def test_gpus_and_the_address_are_passed_on(stand_in, matching, monkeypatch):
+    ray = stand_in()
+    with RayRunner(matching, 2, address='ray://head:10001', gpus=0.5) as runner:
+        assert ray.started == {'address': 'ray://head:10001', 'log_to_driver': False}
+        assert runner.heads((64, 48)) == {'disparity'}
+    assert ray.workers[0]['num_gpus'] == 0.5
+    with RayRunner(matching, 3):
+        assert ray.started['num_cpus'] == 3 and 'address' not in ray.started
+    monkeypatch.setenv('RAY_ADDRESS', 'auto')
+    with RayRunner(matching, 3):
+        assert ray.started == {'address': 'auto', 'log_to_driver': False}
+
+
+def test_a_cluster_that_is_there_already_is_left_running(stand_in, matching):
+    ray = stand_in()
+    ray.init(mine=True)
+    with RayRunner(matching, 2):
+        pass
+    assert ray.started == {'mine': True}
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_sentence(stand_in, matching, monkeypatch):
+    ray = stand_in()
+
+    def unreachable(**_):
+        raise ConnectionError('no answer\nfrom head:10001')
+
+    monkeypatch.setattr(ray, 'init', unreachable)
+    with pytest.raises(MsdesisError, match='cannot be reached: no answer from head'):
+        RayRunner(matching, 2, address='head:10001').__enter__()
