@@ -84,7 +84,8 @@ class CheckerboardFinder:
             found, corners = cv2.findChessboardCorners(grey, size, flags=flags)
         if not found or corners is None or corners.size != 2 * size[0] * size[1]:
             return None
-        return _refined(grey, np.asarray(corners, dtype=np.float32).reshape(-1, 1, 2), size)
+        corners = np.asarray(corners, dtype=np.float32).reshape(-1, 1, 2)
+        return _refined(grey, corners, half=_window(corners, size))
 
 
 class CharucoFinder:
@@ -139,7 +140,13 @@ def _charuco_detector(board: CharucoBoard) -> Any:
         markers, marker_ids, _ = aruco.detectMarkers(grey, dictionary)
         if marker_ids is None or len(marker_ids) == 0:
             return None, None
-        return aruco.interpolateCornersCharuco(markers, marker_ids, grey, layout)[1:]
+        points, ids = aruco.interpolateCornersCharuco(markers, marker_ids, grey, layout)[1:]
+        if ids is None:
+            return None, None
+        # Up to 4.6 the corners were numbered from the lowest row upwards.
+        across, down = board.columns - 1, board.rows - 1
+        row, column = np.divmod(np.asarray(ids).ravel(), across)
+        return _moved_back(grey, points, board), (down - 1 - row) * across + column
 
     return find
 
@@ -180,11 +187,25 @@ def _first_square_is_dark(grey: np.ndarray, grid: np.ndarray) -> bool:
     return bool(smooth[y, x][dark].mean() < smooth[y, x][~dark].mean())
 
 
-def _refined(grey: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Corners placed by the gradients around them, N x 2 float64 px."""
+def _moved_back(grey: np.ndarray, points: np.ndarray, board: CharucoBoard) -> np.ndarray:
+    """The corners of OpenCV before 4.7, which puts each half a pixel right of and below itself."""
+    places = np.asarray(points, dtype=np.float32).reshape(-1, 1, 2) - np.float32(0.5)
+    apart = np.linalg.norm(places - places.reshape(1, -1, 2), axis=2)
+    step = float(np.min(apart[apart > 0], initial=np.inf))
+    # No marker, whose own corners attract, may lie inside of the window.
+    margin = step * (1 - board.marker_mm / board.square_mm) / 2
+    return _refined(grey, places, half=int(np.clip(min(margin, 8.0), 2, 8)))
+
+
+def _window(corners: np.ndarray, size: tuple[int, int]) -> int:
+    """Half of a window that stays inside of the squares around any corner, px."""
     grid = corners.reshape(size[1], size[0], 2)
     steps = [np.linalg.norm(np.diff(grid, axis=axis), axis=2).min() for axis in (0, 1)]
-    half = int(np.clip(min(steps) / 2.2, 2, 11))
+    return int(np.clip(min(steps) / 2.2, 2, 11))
+
+
+def _refined(grey: np.ndarray, corners: np.ndarray, *, half: int) -> np.ndarray:
+    """Corners (N x 1 x 2) placed by the gradients around them, N x 2 float64 px."""
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
     moved = cv2.cornerSubPix(smooth, corners.copy(), (half, half), (-1, -1), criteria)
