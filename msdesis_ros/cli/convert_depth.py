@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli import rig_options
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.core.original_view import OriginalView
 from msdesis_ros.core.rig import StereoRig
@@ -85,7 +84,7 @@ def depth(
     height, width = first_plane(planes, agreed).shape
     rig = _rig(calibration, (width, height), unit)
     about = {'calibration': calibration, 'calibration_sha256': _sha256(calibration)}
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task('planes', total=len(targets))
         done = convert_planes(
             targets,
@@ -141,11 +140,4 @@ def _tell(done: Converted, conversion: Conversion, out: Path) -> None:
     typer.echo(
         f'{done.files} files of {conversion.quantity}{scale} in {out}; {ABOUT_FILE} says how '
         'they were made'
-    )
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli import rig_options
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.conversion.ris2017 import Outcome, RisConversion
@@ -82,7 +81,7 @@ def ris2017(
         intrinsics=intrinsics or INTRINSICS[0],
     )
     conversion = RisConversion(source, out, options)
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task('frames', total=conversion.frames)
         outcome = conversion.run(jobs=jobs, each=lambda: bar.advance(task))
     for note in outcome.notes:
@@ -113,7 +112,7 @@ def ris2017_statistics(
     if out is not None and out.suffix.lower() not in ('.csv', '.json'):
         raise UsageError(f'{out}: the statistics are written as .json or .csv')
     files = statistics_files(roots)
-    with _progress() as bar:
+    with progress_bar() as bar:
         total = sum(len(pictures) + len(masks) for pictures, masks in files.values())
         task = bar.add_task('files', total=total)
         statistics = ris_statistics(files, each=lambda: bar.advance(task))
@@ -147,10 +146,3 @@ def _row(row: SetStatistics) -> str:
     ]
     coverage = '-' if row.coverage is None else f'{row.coverage:.4f}'
     return f'{row.frames:6}  {colours[0]:21}  {colours[1]:21}  {coverage}'
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )

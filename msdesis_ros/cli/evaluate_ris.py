@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli import model_options, rig_options
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.data.conversion.ris2017_tree import BINARY
 from msdesis_ros.data.images import read_rgb, write_image
@@ -154,7 +153,7 @@ def _score(
                 name = f'{frame.of_set}/{frame.name}'
                 worst.show(MaskCase(name, iou, left, prediction, truth))
 
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task('frames', total=len(frames))
 
         def one(frame: RisFrame) -> np.ndarray:
@@ -210,10 +209,3 @@ def _told(kind: str, table: RisTable) -> str:
     count = sum(len(frames) for frames in table.frames.values())
     sets = len(table.frames)
     return f'{kind} {final} over {sets} set{"s" * (sets != 1)}, {count} frame{"s" * (count != 1)}'
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )

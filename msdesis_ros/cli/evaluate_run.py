@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.prediction import ModelIdentity, RawPair
 from msdesis_ros.core.quality import Verdict
 from msdesis_ros.data.images import write_image
@@ -74,7 +72,7 @@ def evaluate_set(frames: SyntheticSet, choice: ModelChoice, out: Path) -> str:
     with choice.opened(frames.image_size) as backend:
         out.mkdir(parents=True, exist_ok=True)  # before the work of hours, not after it
         evaluation = Evaluation()
-        with _progress() as bar:
+        with progress_bar() as bar:
             for number in bar.track(range(frames.frames), description='frames'):
                 frame = frames.frame(number)
                 # A pipeline remembers the pair before; these frames are no stream.
@@ -89,10 +87,3 @@ def evaluate_set(frames: SyntheticSet, choice: ModelChoice, out: Path) -> str:
                 )
         about = frames.about | {'image_size': list(frames.image_size)}
         return evaluation.write(out, backend.identity, about)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )

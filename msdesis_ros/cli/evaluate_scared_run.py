@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.data.conversion.depth_maps import Fill
 from msdesis_ros.data.images import write_image
@@ -136,7 +135,7 @@ def evaluate(
     """Score all frames, tell what must be known about the figures, and write the files."""
     out.mkdir(parents=True, exist_ok=True)  # before the work of hours, not after it
     sheet = ScaredSheet(rules)
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task('frames', total=sum(len(k.frames) for k in key_frames))
         run = ScaredRun(
             rules,
@@ -188,10 +187,3 @@ def _figures(rules: Protocol, scores: Sequence[KeyFrameScore]) -> str:
     if skipped:
         frames += f', {sum(skipped.values())} skipped ({why})'
     return f'{", ".join(told)} over {frames}'
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )

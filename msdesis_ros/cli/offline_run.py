@@ -29,6 +29,9 @@ KINDS_OF_MODE = {
     'segmentation': ('segmentation',),
 }
 
+# Verdicts under which results should be looked at.
+DOUBTFUL = ('INVALID', 'DEGRADED')
+
 
 def run_rows(
     rows: Sequence[PairRow],
@@ -149,11 +152,10 @@ def _bar(
 
 
 def _tell(summary: Summary, bad: int, report: Path) -> None:
-    for state in ('INVALID', 'DEGRADED'):
-        if summary.verdicts[state]:
-            typer.echo(
-                f'warning: the verdict on {summary.verdicts[state]} rows is {state}', err=True
-            )
+    doubtful = [f'{summary.verdicts[s]} rows are {s}' for s in DOUBTFUL if summary.verdicts[s]]
+    if doubtful:
+        reasons = ', '.join(f'{code} {count}' for code, count in summary.reasons.most_common())
+        typer.echo(f'warning: {" and ".join(doubtful)}: {reasons}', err=True)
     if summary.too_large:
         typer.echo(
             f'warning: {summary.too_large} rows have values too large for 16 bits, stored as the '

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli.export import parse_size
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.synth.generate import generate_folder, generate_shards
 from msdesis_ros.data.synth.recipes import SOURCES, SourceRecipe
@@ -58,7 +57,7 @@ def synth(
         )
     workers = min(workers or usable_cores(), frames)
     begin = time.monotonic()
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task('pairs', total=frames)
         common = {
             'frames': frames,
@@ -77,11 +76,4 @@ def synth(
     typer.echo(
         f'{out}: {made.made} pairs of {size} px made in {took_s:.1f} s, '
         f'{made.made / took_s:.2f} pairs a second ({source}, workers: {workers}){kept}'
-    )
-
-
-def _progress() -> Progress:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
     )

@@ -97,12 +97,13 @@ class CharucoFinder:
         self._find = _charuco_detector(board)
 
     def find(self, picture: np.ndarray) -> BoardView | None:
-        points, ids = self._find(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        points, ids = self._find(grey)
         if ids is None or points is None or len(ids) == 0:
             return None
         ids = np.asarray(ids).reshape(-1).astype(np.int64)
         order = np.argsort(ids)
-        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        points = _charuco_refined(grey, points, self.board)
         view = BoardView(ids[order], points[order])
         return view if fixes_pose(view, self._corners_mm) else None
 
@@ -146,7 +147,7 @@ def _charuco_detector(board: CharucoBoard) -> Any:
         # Up to 4.6 the corners were numbered from the lowest row upwards.
         across, down = board.columns - 1, board.rows - 1
         row, column = np.divmod(np.asarray(ids).ravel(), across)
-        return _moved_back(grey, points, board), (down - 1 - row) * across + column
+        return points, (down - 1 - row) * across + column
 
     return find
 
@@ -187,14 +188,22 @@ def _first_square_is_dark(grey: np.ndarray, grid: np.ndarray) -> bool:
     return bool(smooth[y, x][dark].mean() < smooth[y, x][~dark].mean())
 
 
-def _moved_back(grey: np.ndarray, points: np.ndarray, board: CharucoBoard) -> np.ndarray:
-    """The corners of OpenCV before 4.7, which puts each half a pixel right of and below itself."""
-    places = np.asarray(points, dtype=np.float32).reshape(-1, 1, 2) - np.float32(0.5)
+def _charuco_refined(grey: np.ndarray, points: np.ndarray, board: CharucoBoard) -> np.ndarray:
+    """The corners at their places, N x 2 float64 px.
+
+    OpenCV 4.5 and 4.8, at least, put every one half a pixel to the right of its place and below
+    it; 5.0 does not.
+    """
+    places = np.asarray(points, dtype=np.float32).reshape(-1, 1, 2)
     apart = np.linalg.norm(places - places.reshape(1, -1, 2), axis=2)
     step = float(np.min(apart[apart > 0], initial=np.inf))
     # No marker, whose own corners attract, may lie inside of the window.
     margin = step * (1 - board.marker_mm / board.square_mm) / 2
-    return _refined(grey, places, half=int(np.clip(min(margin, 8.0), 2, 8)))
+    half = int(np.clip(min(margin, 8.0), 2, 8))
+    off = np.median(_refined(grey, places, half=half) - places.reshape(-1, 2), axis=0)
+    if (off < -0.25).all():
+        places -= np.float32(0.5)
+    return _refined(grey, places, half=half)
 
 
 def _window(corners: np.ndarray, size: tuple[int, int]) -> int:

@@ -21,7 +21,7 @@ Key = tuple[str, ...]
 
 
 class PictureFiles(NamedTuple):
-    """The files of one moment; None where there is none of that side."""
+    """The files of one moment under a name of their own; None where there is none of a side."""
 
     name: str
     left: Path | None
@@ -209,5 +209,6 @@ def _paired(lefts: Mapping[Key, Path], rights: Mapping[Key, Path]) -> tuple[Pict
         left, right = lefts.get(key), rights.get(key)
         shown = left or right
         assert shown is not None
+        # No two are alike: equal names have equal keys.
         files.append(PictureFiles(shown.name, left, right))
     return tuple(files)

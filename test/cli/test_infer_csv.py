@@ -294,6 +294,22 @@ def test_unrectified_pictures_are_noticed(infer, instant, tmp_path):
     assert code == 0 and 'px apart vertically' in err and 'taken as rectified' in err
 
 
+def test_doubtful_results_are_counted_with_their_reasons(infer, instant, tmp_path):
+    write_pair(tmp_path, '0.png')
+    for side in ('left', 'right'):
+        cv2.imwrite(str(tmp_path / side / '1.png'), np.zeros((48, 64, 3), np.uint8))
+    rows = [(f'left/{n}.png', f'right/{n}.png', f'd/{n}.png') for n in (0, 1)]
+    write_list(tmp_path / 'paths.csv', rows)
+    options = ('--disparity-scale-factor', 20000)
+    for _ in ('done now', 'finished before'):
+        code, _, err = infer('csv', '.', 'out', 'paths.csv', *options)
+        assert code == 0 and '1 rows are INVALID: black_left 1, black_right 1' in err
+        assert '2 rows have values too large for 16 bits' in err
+    report = report_of(tmp_path / 'out')
+    assert report['verdicts'] == {'INVALID': 1, 'OK': 1}
+    assert report['rows_with_values_too_large'] == 2
+
+
 def test_two_folders_need_no_list(infer, instant, tmp_path):
     for name in ('a.png', 'b.jpg'):
         write_pair(tmp_path, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,9 +87,3 @@ def fake_backend() -> FakeBackend:
 def fake_backend_with() -> type[FakeBackend]:
     """Give the class of it, for other heads."""
     return FakeBackend
-
-
-@pytest.fixture
-def main_thread() -> int:
-    """Identify the thread of the test."""
-    return threading.get_ident()

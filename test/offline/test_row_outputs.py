@@ -18,13 +18,11 @@ from msdesis_ros.runtime.pipeline import PerceptionPipeline
 KINDS = tuple(HEAD_OF)
 
 
-class Answering:
-    """A model that gives the planes it was made with."""
-
-    def __new__(cls, fake, **planes: np.ndarray):
-        fake.heads = frozenset({'disparity', 'instrument_mask', 'uncertainty'})
-        fake.run = lambda left, right: RawOutput(**planes)
-        return fake
+def answering(fake, **planes: np.ndarray):
+    """The fake model, giving these planes."""
+    fake.heads = frozenset({'disparity', 'instrument_mask', 'uncertainty'})
+    fake.run = lambda left, right: RawOutput(**planes)
+    return fake
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def result(fake_backend):
     """A pair at 4 mm baseline and 100 px, with disparities that a file has to get right."""
     disparity = np.full((8, 700), 2.0, np.float32)
     disparity[0, :6] = [np.nan, -3, 0, 0.004, 511.995, 600]
-    backend = Answering(
+    backend = answering(
         fake_backend,
         disparity_px=disparity,
         mask_logits=np.linspace(-6, 6, disparity.size, dtype=np.float32).reshape(disparity.shape),

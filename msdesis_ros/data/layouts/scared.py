@@ -4,17 +4,20 @@ scared       root/{left_rectified,right_rectified,disparity}/{set}_{key frame}.p
 scared_test  root/dataset_{8,9}/keyframe_{0..4}/data/ with the same three folders of *.png
              root/dataset_{8,9}/keyframe_{0..4}/stereo_calib.json
 
-Disparities are 16-bit PNGs of 128 x px, 0 = unknown.
+Disparities are 16-bit PNGs of 128 x px, 0 = unknown, or of the scale that `values.json` beside them
+says (`msdesis convert`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.data.layouts.samples import SampleFiles, Split
 from msdesis_ros.data.layouts.survey import Listing, planes_in
+from msdesis_ros.data.scaled_png import DEFAULT_SCALE
+from msdesis_ros.data.value_files import ABOUT_FILE, DISPARITY, agreed_scale
 
-_DISPARITY_SCALE = 128.0
 _KEY_FRAMES: dict[Split, dict[int, tuple[int, ...]]] = {
     'train': {1: (1, 2, 3, 5), 2: (1, 2, 4, 5), 3: (2, 3, 4, 5), 7: (1, 2, 3, 4, 5)},
     'validation': {1: (4,), 2: (3,), 3: (1,), 6: (1, 2, 3, 4, 5)},
@@ -39,8 +42,11 @@ def list_scared(root: Path) -> Listing:
     }
     known = [f'{name}.png' for name in (*splits, *_UNUSED_KEY_FRAMES)]
     listing.names_in(*folders, expected=known, rule='1_1.png to 7_5.png (set_key frame)')
+    scale = _scale_of(listing, folders[-1])
     for name, split in sorted(splits.items()):
-        listing.files.append(_files(folders, f'{name}.png', name=name, split=split))
+        listing.files.append(
+            _files(folders, f'{name}.png', name=name, split=split, disparity_scale=scale)
+        )
     return listing
 
 
@@ -67,14 +73,31 @@ def _list_key_frame(listing: Listing, key_frame: Path) -> None:
     found = {path.name: path for folder in folders for path in planes_in(folder)}
     if not found:
         listing.wrong(key_frame / 'data', 'no pictures in left_rectified and the other folders')
+    scale = _scale_of(listing, folders[-1])
     for name, path in sorted(found.items()):
         if path.suffix != '.png':
             listing.wrong(path, 'wrong name; expected names that end in .png')
             continue
         sample = f'{key_frame.parent.name}/{key_frame.name}/{path.stem}'
         listing.files.append(
-            _files(folders, name, name=sample, split='test', calibration=calibration)
+            _files(
+                folders,
+                name,
+                name=sample,
+                split='test',
+                disparity_scale=scale,
+                calibration=calibration,
+            )
         )
+
+
+def _scale_of(listing: Listing, folder: Path) -> float:
+    """What the disparities of a folder are stored as; the usual scale where nothing says it."""
+    try:
+        return agreed_scale(folder, quantity=DISPARITY, scale=None)
+    except MsdesisError as error:
+        listing.wrong(folder / ABOUT_FILE, str(error))
+        return DEFAULT_SCALE
 
 
 def _files(
@@ -83,6 +106,7 @@ def _files(
     *,
     name: str,
     split: Split,
+    disparity_scale: float,
     calibration: Path | None = None,
 ) -> SampleFiles:
     left, right, disparity = (folder / file for folder in folders)
@@ -92,6 +116,6 @@ def _files(
         left=left,
         right=right,
         disparity=disparity,
-        disparity_scale=_DISPARITY_SCALE,
+        disparity_scale=disparity_scale,
         calibration=calibration,
     )

@@ -8,6 +8,7 @@ import pytest
 from msdesis_ros.core.errors import FileFormatError
 from msdesis_ros.data.layouts.catalogue import scan, survey
 from msdesis_ros.data.layouts.samples import in_split, load
+from msdesis_ros.data.value_files import DEPTH, DISPARITY, write_about
 
 TRAIN = '1_1 1_2 1_3 1_5 2_1 2_2 2_4 2_5 3_2 3_3 3_4 3_5 7_1 7_2 7_3 7_4 7_5'.split()  # noqa: SIM905
 VALIDATION = '1_4 2_3 3_1 6_1 6_2 6_3 6_4 6_5'.split()  # noqa: SIM905
@@ -156,3 +157,18 @@ def test_an_empty_key_frame_and_a_jpeg_are_named(scared_test):
     assert 'no pictures' in found['dataset_8/keyframe_0/data']
     assert '.png' in found['dataset_9/keyframe_1/data/left_rectified/000009.jpg']
     assert len(found) == 2
+
+
+def test_a_scale_that_is_stated_beside_the_disparities_is_theirs(scared, scared_test):
+    write_about(scared.root / 'disparity', quantity=DISPARITY, scale=256.0)
+    assert {sample.disparity_scale for sample in scan('scared', scared.root)} == {256.0}
+    folder = scared_test.root / 'dataset_8' / 'keyframe_1' / 'data' / 'disparity'
+    write_about(folder, quantity=DISPARITY, scale=64.0)
+    scales = {
+        sample.name.rsplit('/', 1)[0]: sample.disparity_scale
+        for sample in scan('scared_test', scared_test.root)
+    }
+    assert scales.pop('dataset_8/keyframe_1') == 64.0 and set(scales.values()) == {128.0}
+    write_about(folder, quantity=DEPTH, scale=64.0)
+    ((path, fault),) = problems(survey('scared_test', scared_test.root)).items()
+    assert path.endswith('disparity/values.json') and 'depth_mm' in fault
