@@ -262,7 +262,7 @@ def test_a_missing_binding_names_the_extra(monkeypatch):
 
 @pytest.mark.parametrize('size', [(0, 10), (10, 5000)])
 def test_a_size_that_cannot_be_drawn_is_refused_before_anything_is_opened(monkeypatch, size):
-    monkeypatch.setattr(renderer_module, '_open_context', lambda: pytest.fail('opened'))
+    monkeypatch.setattr(renderer_module, 'open_context', lambda _: pytest.fail('opened'))
     with pytest.raises(UsageError, match='cannot be drawn'):
         CloudRenderer(size)
 

@@ -10,10 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from msdesis_ros.core.errors import MissingExtraError, UsageError
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.surface_mesh import SurfaceMesh
 from msdesis_ros.data.cloud_view import shaders
 from msdesis_ros.data.cloud_view.solids import Lines, Solid
+from msdesis_ros.data.gl_context import open_context
 
 NEAR_M, FAR_M = 0.002, 10.0
 # Drawn so much larger along each side, then averaged, which makes edges smooth.
@@ -60,7 +61,7 @@ class CloudRenderer:
                 f'be 1 to {LARGEST_PX} px'
             )
         self.image_size = image_size
-        gl = self._gl = _open_context()
+        gl = self._gl = open_context(NO_GL)
         self._points = gl.program(shaders.POINT_VERTEX, fragment_shader=shaders.POINT_FRAGMENT)
         self._solids = gl.program(shaders.SOLID_VERTEX, fragment_shader=shaders.SOLID_FRAGMENT)
         self._lines = gl.program(shaders.LINE_VERTEX, fragment_shader=shaders.LINE_FRAGMENT)
@@ -191,17 +192,6 @@ def focal_of_view(image_size: tuple[int, int], view_angle_deg: float) -> float:
             f'the view angle is {view_angle_deg:g} degrees; expected more than 0, less than 180'
         )
     return min(image_size) / 2 / math.tan(math.radians(view_angle_deg) / 2)
-
-
-def _open_context() -> Any:
-    try:
-        import moderngl
-    except ImportError as error:
-        raise MissingExtraError(NO_GL) from error
-    try:
-        return moderngl.create_context(standalone=True, backend='egl', require=330)
-    except Exception as error:  # glcontext raises bare exceptions for a missing library
-        raise MissingExtraError(f'{NO_GL} ({error})') from error
 
 
 def _projection(image_size: tuple[int, int], focal_px: float) -> np.ndarray:

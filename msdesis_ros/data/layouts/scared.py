@@ -4,8 +4,8 @@ scared       root/{left_rectified,right_rectified,disparity}/{set}_{key frame}.p
 scared_test  root/dataset_{8,9}/keyframe_{0..4}/data/ with the same three folders of *.png
              root/dataset_{8,9}/keyframe_{0..4}/stereo_calib.json
 
-Disparities are 16-bit PNGs of 128 x px, 0 = unknown, or of the scale that `values.json` beside them
-says (`msdesis convert`).
+Disparities are 16-bit PNGs of 128 x px, 0 = unknown, or of the scale that `values.json` beside
+them says (`msdesis convert`).
 """
 
 from __future__ import annotations

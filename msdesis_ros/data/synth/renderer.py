@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from msdesis_ros.core.errors import MissingExtraError
+from msdesis_ros.data.gl_context import open_context
 from msdesis_ros.data.synth import shaders
 from msdesis_ros.data.synth.assembly import Assembly, Body
 from msdesis_ros.data.synth.details import SLOPE_RANGE, detail_maps, surroundings_picture
@@ -62,7 +62,7 @@ class Renderer:
 
     def __init__(self, image_size: tuple[int, int]) -> None:
         self.image_size = image_size
-        gl = self._gl = _open_context()
+        gl = self._gl = open_context(NO_GL)
         gl.enable(gl.DEPTH_TEST)
         self._truth = gl.program(shaders.GEOMETRY_VERTEX, fragment_shader=shaders.TRUTH_FRAGMENT)
         self._shade = gl.program(shaders.COLOUR_VERTEX, fragment_shader=shaders.COLOUR_FRAGMENT)
@@ -311,17 +311,6 @@ class _Drawn:
     def release(self) -> None:
         for held in (self.truth, self.cast, self.shade, self.vertices, self.faces):
             held.release()
-
-
-def _open_context() -> Any:
-    try:
-        import moderngl
-    except ImportError as error:
-        raise MissingExtraError(NO_GL) from error
-    try:
-        return moderngl.create_context(standalone=True, backend='egl', require=330)
-    except Exception as error:  # glcontext raises bare exceptions for a missing library
-        raise MissingExtraError(f'{NO_GL} ({error})') from error
 
 
 def _projection(rig: EndoscopeRig) -> np.ndarray:

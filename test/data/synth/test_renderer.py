@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from msdesis_ros.data.synth import renderer as renderer_module
+from msdesis_ros.core.errors import MissingExtraError
 from msdesis_ros.data.synth.assembly import Assembly, Body, Light, Material
 from msdesis_ros.data.synth.mesh import grid_mesh
 from msdesis_ros.data.synth.renderer import Renderer
@@ -161,5 +161,5 @@ def test_a_missing_binding_is_named_with_what_brings_it(monkeypatch):
         return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, '__import__', without)
-    with pytest.raises(renderer_module.MissingExtraError, match=r'msdesis_ros\[synth\].*libegl1'):
+    with pytest.raises(MissingExtraError, match=r'msdesis_ros\[synth\].*libegl1'):
         Renderer(SIZE)
