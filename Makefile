@@ -35,10 +35,10 @@ help: ## Show this list
 demo: $(READY) ## Run player, node and recorder on the sample; results in out/demo (ARGS="--left ..." for yours)
 	@$(VENV)/bin/msdesis demo --out out/demo $(ARGS)
 
-# What runs nodes, or whole programs against the clock, has the machine to itself; the rest shares it, file by file and
-# with a thread each. Training has processes of its own: ROS, OpenGL and OpenVINO leave threads behind that it should not
-# share one with. Every run takes place, and may have nothing to do (5) where ARGS picks tests.
-ALONE := test/ros test/cli/test_demo.py test/cli/test_doctor.py $(wildcard test/test_*.py)
+# What runs nodes against the clock has the machine to itself; the rest shares it, file by file and with a thread each.
+# Training has processes of its own: ROS, OpenGL and OpenVINO leave threads behind that it should not share one with.
+# Every run takes place, and may have nothing to do (5) where ARGS picks tests.
+ALONE := test/ros test/cli/test_demo.py test/cli/test_doctor.py
 TOGETHER := -n 2 --dist loadfile
 test: $(READY_TO_TEST) ## Run the tests with format, lint, types and import rules (ARGS="-k name" picks some)
 	@failed=0; \

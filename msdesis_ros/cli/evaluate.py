@@ -9,6 +9,7 @@ import typer
 
 from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.cli.evaluate_run import Evaluation, evaluate_set
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair
@@ -35,6 +36,7 @@ def evaluate() -> None:
 
 
 @evaluate_app.command('pair')
+@with_option_groups
 def pair(
     left: Annotated[Path, typer.Argument(help='Left picture.')],
     right: Annotated[Path, typer.Argument(help='Right picture.')],
@@ -62,15 +64,7 @@ def pair(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Score one pair, whose rectified left picture has a true disparity.
 
@@ -90,17 +84,6 @@ def pair(
     true_px = read_disparity_truth(truth, scale=truth_scale)
     true_mask = read_mask_truth(mask_truth) if mask_truth else None
     occluded = read_mask_truth(occlusion_truth) if occlusion_truth else None
-    choice = model_options.ModelChoice(
-        model=model,
-        checkpoint=checkpoint,
-        encoder=encoder,
-        network_size=network_size,
-        max_disparity=max_disparity,
-        mode=mode,
-        backend=backend,
-        models_dir=models_dir,
-        threads=threads,
-    )
     with choice.opened(raw_pair.image_size) as chosen:
         result = PerceptionPipeline(chosen, alpha=alpha).process(raw_pair, rig)
     found = result.prediction
@@ -124,6 +107,7 @@ def pair(
 
 
 @evaluate_app.command('synth')
+@with_option_groups
 def synth(
     out: OutOption,
     data: Path | None = typer.Option(
@@ -144,31 +128,12 @@ def synth(
     clean: bool = typer.Option(
         False, '--clean', help='Frames made now have no noise, blur, smoke and vignette.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Score many synthetic frames, whose truth is exact, by region.
 
     Example: msdesis evaluate synth --source layered --seed 900 --frames 20 --out out/evaluation
     """
-    choice = model_options.ModelChoice(
-        model=model,
-        checkpoint=checkpoint,
-        encoder=encoder,
-        network_size=network_size,
-        max_disparity=max_disparity,
-        mode=mode,
-        backend=backend,
-        models_dir=models_dir,
-        threads=threads,
-    )
     if data is not None:
         made_now = {'--source': source, '--seed': seed, '--size': size, '--clean': clean or None}
         for option, value in made_now.items():

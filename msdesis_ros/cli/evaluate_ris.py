@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.data.conversion.ris2017_tree import BINARY
@@ -36,6 +37,7 @@ SCORES, WORST, MASKS = 'ris17_scores', 'worst_cases.png', 'masks'
 _SHOWN_PROBLEMS = 10
 
 
+@with_option_groups
 def ris(
     data: Annotated[
         Path, typer.Argument(help='Tree of msdesis convert ris2017: instrument_dataset_*.')
@@ -56,15 +58,7 @@ def ris(
     save_masks: bool = typer.Option(
         False, '--save-masks', help=f'Write the masks into OUT/{MASKS}, by their source names.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """IoU of instrument masks: mean over the frames of a set, then over the sets.
 
@@ -72,17 +66,7 @@ def ris(
 
     Example: msdesis evaluate ris data/ris2017 --checkpoint weights.pt --out out/ris
     """
-    chosen = {
-        'model': model,
-        'checkpoint': checkpoint,
-        'encoder': encoder,
-        'network_size': network_size,
-        'max_disparity': max_disparity,
-        'mode': mode,
-        'backend': backend,
-        'models_dir': models_dir,
-        'threads': threads,
-    }
+    chosen = asdict(choice)
     rig_options.require_files(data)
     frames, problems = list_ris(data)
     scores = RisScores(problems=problems)
@@ -101,7 +85,6 @@ def ris(
         about['predictions'] = str(predictions)
         _score_saved(frames, predictions, scores, worst)
     else:
-        choice = model_options.ModelChoice(**chosen)
         with choice.opened(first_size(frames)) as opened:
             runs = ModelMasks(
                 opened,

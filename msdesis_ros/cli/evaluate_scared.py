@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from msdesis_ros.cli.evaluate_scared_run import (
     running_model,
     saved_source,
 )
-from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.conversion.depth_maps import FILLS
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
@@ -25,6 +26,7 @@ from msdesis_ros.evaluation.scared_protocols import DOMAINS, PROTOCOL_NAMES, fin
 from msdesis_ros.evaluation.scared_tree import list_key_frames
 
 
+@with_option_groups
 def scared(
     data: Annotated[
         Path, typer.Argument(help='Tree of msdesis convert scared: dataset_8 and dataset_9.')
@@ -73,32 +75,14 @@ def scared(
     overwrite: bool = typer.Option(
         False, '--overwrite', help='Replace what is in the folder of --save-predictions.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Score a model, or saved predictions, on the test sets of SCARED.
 
     Example: msdesis evaluate scared data/scared_test --protocol paper --out out/scared
     """
     rules = find_protocol(protocol, domain)
-    asked = {
-        'model': model,
-        'checkpoint': checkpoint,
-        'encoder': encoder,
-        'network_size': network_size,
-        'max_disparity': max_disparity,
-        'mode': mode,
-        'backend': backend,
-        'models_dir': models_dir,
-        'threads': threads,
-    }
+    asked = asdict(choice)
     _require_one_source(predictions, holds, save_predictions, asked)
     if scale is not None and predictions is None and save_predictions is None:
         raise UsageError('--scale-factor is of predictions in files; give --save-predictions too')
@@ -116,7 +100,6 @@ def scared(
                 scale=DEFAULT_SCALE if scale is None else scale,
                 overwrite=overwrite,
             )
-            choice = ModelChoice(**asked)
             source, about = stack.enter_context(running_model(choice, key_frames, saving))
         about['data'] = str(data)
         if rules.domain == 'depthmap' and source.quantity == DISPARITY:

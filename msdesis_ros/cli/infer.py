@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.core.alignment import VerticalOffset
 from msdesis_ros.core.prediction import RawPair, require_equal_size
 from msdesis_ros.core.quality import Verdict, alignment_reasons
@@ -45,6 +46,7 @@ def infer() -> None:
 
 
 @infer_app.command('pair')
+@with_option_groups
 def pair(
     left: Path = typer.Argument(..., help='Left picture.'),
     right: Path = typer.Argument(..., help='Right picture.'),
@@ -57,15 +59,7 @@ def pair(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
 ) -> None:
     """Disparity, depth and surface of one pair of pictures of any size.
@@ -83,17 +77,6 @@ def pair(
         baseline_mm=baseline_mm,
         rectified=rectified,
         unit=unit,
-    )
-    choice = model_options.ModelChoice(
-        model=model,
-        checkpoint=checkpoint,
-        encoder=encoder,
-        network_size=network_size,
-        max_disparity=max_disparity,
-        mode=mode,
-        backend=backend,
-        models_dir=models_dir,
-        threads=threads,
     )
     with choice.opened(raw_pair.image_size) as chosen:
         pipeline = PerceptionPipeline(chosen, alpha=alpha)

@@ -9,11 +9,13 @@ import typer
 
 from msdesis_ros.cli import model_options, offline_options, rig_options
 from msdesis_ros.cli.offline_run import run_rows
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
 from msdesis_ros.offline.pair_folders import pair_by_name
 from msdesis_ros.offline.pair_list import OUTPUT_COLUMNS
 
 
+@with_option_groups
 def infer_folder(
     left_dir: Path = typer.Argument(..., help='Folder of the left pictures.'),
     right_dir: Path = typer.Argument(..., help='Folder of the right ones, with the same names.'),
@@ -34,15 +36,7 @@ def infer_folder(
     rectified: rig_options.RectifiedOption = False,
     unit: rig_options.UnitOption = None,
     alpha: offline_options.AlphaOption = -1.0,
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Everything the model gives for two folders of pictures: disparity/, segmentation/, ...
 
@@ -51,17 +45,7 @@ def infer_folder(
     Example: msdesis infer folder left right --out out/results
     """
     choice = offline_options.offline_choice(
-        model_options.ModelChoice(
-            model=model,
-            checkpoint=checkpoint,
-            encoder=encoder,
-            network_size=network_size,
-            max_disparity=max_disparity,
-            mode=mode,
-            backend=backend,
-            models_dir=models_dir,
-            threads=threads,
-        ),
+        choice,
         amp=amp,
         calibration=calibration,
         focal_px=focal_px,

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from msdesis_ros.cli import model_options, offline_options, rig_options
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.cli.training_run import end_of
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
@@ -41,6 +42,7 @@ STACKINGS = {'horizontal': 'side_by_side', 'vertical': 'top_bottom'}
 EXIT_INTERRUPTED = 130
 
 
+@with_option_groups
 def infer_video(
     video: Path = typer.Argument(..., help='Video with both views, or that of the left eye.'),
     right: Path | None = typer.Argument(None, help='Video of the right eye.'),
@@ -79,15 +81,7 @@ def infer_video(
         '--rectification_alpha',
         help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.',
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Disparities and masks of a stereo video of any size, as a video and as pictures.
 
@@ -107,17 +101,7 @@ def infer_video(
         codec=codec,
     )
     choice = offline_options.offline_choice(
-        model_options.ModelChoice(
-            model=model,
-            checkpoint=checkpoint,
-            encoder=encoder,
-            network_size=network_size,
-            max_disparity=max_disparity,
-            mode=mode,
-            backend=backend,
-            models_dir=models_dir,
-            threads=threads,
-        ),
+        choice,
         amp=amp,
         calibration=calibration,
         focal_px=focal_px,

@@ -57,17 +57,17 @@ ThreadsOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """What these options say; the names are theirs. Raises UsageError for a contradiction."""
+    """What these options say, a group for `option_groups`. UsageError for a contradiction."""
 
-    model: str | None = None
-    checkpoint: Path | None = None
-    encoder: str | None = None
-    network_size: str | None = None
-    max_disparity: int | None = None
-    mode: str | None = None
-    backend: str | None = None
-    models_dir: Path | None = None
-    threads: int | None = None
+    model: ModelOption = None
+    checkpoint: CheckpointOption = None
+    encoder: EncoderOption = None
+    network_size: NetworkSizeOption = None
+    max_disparity: MaxDisparityOption = None
+    mode: ModeOption = None
+    backend: BackendOption = None
+    models_dir: ModelsDirOption = None
+    threads: ThreadsOption = None
 
     def __post_init__(self) -> None:
         if self.model is not None and self.checkpoint is not None:
@@ -110,3 +110,7 @@ class ModelChoice:
             yield backend
         finally:
             backend.close()
+
+
+# The default of a parameter that `option_groups` fills.
+UNCHOSEN = ModelChoice()

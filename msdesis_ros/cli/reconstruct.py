@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from msdesis_ros.cli import model_options, reconstruct_view, rig_options
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.cli.reconstruct_sources import Given, RigChoice, open_source
 from msdesis_ros.cli.reconstruct_view import OpenView, ViewChoice, open_view, progress_bar
 from msdesis_ros.core.errors import MsdesisError, UsageError
@@ -42,6 +43,7 @@ _FIXED_FILES = (
 _EDGES, _VIEW = EdgeLimits(), ViewSettings()
 
 
+@with_option_groups
 def reconstruct(
     first: Path = typer.Argument(
         ..., metavar='INPUT', help='Left picture; a folder; a list (.csv); or a cloud (.ply).'
@@ -85,15 +87,7 @@ def reconstruct(
     alpha: float = typer.Option(
         -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
     ),
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    choice: model_options.ModelChoice = model_options.UNCHOSEN,
     video: reconstruct_view.VideoOption = False,
     still: reconstruct_view.StillOption = False,
     radius: reconstruct_view.RadiusOption = _VIEW.radius_m,
@@ -150,17 +144,6 @@ def reconstruct(
         rectified=rectified,
         unit=unit,
         alpha=alpha,
-    )
-    choice = model_options.ModelChoice(
-        model=model,
-        checkpoint=checkpoint,
-        encoder=encoder,
-        network_size=network_size,
-        max_disparity=max_disparity,
-        mode=mode,
-        backend=backend,
-        models_dir=models_dir,
-        threads=threads,
     )
     _require_other_place(given, out)
     known_poses = read_poses(poses) if poses is not None else None
