@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -13,9 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from msdesis_ros.cli import rig_options
+from msdesis_ros.cli.calibration_recording import boards_of_recording, require_own_pictures
 from msdesis_ros.core.boards import Board, CharucoBoard, Checkerboard
 from msdesis_ros.core.calibration_findings import calibration_warnings
 from msdesis_ros.core.calibration_sanity import sanity_warnings
+from msdesis_ros.core.camera_fit import DISTORTIONS, MIN_VIEWS
 from msdesis_ros.core.camera_points import rectified_points
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.rectification import Rectifier
@@ -94,20 +98,20 @@ def calibrate(
     board = board_from_options(
         checkerboard, charuco, square_mm, marker_mm, dictionary, legacy_pattern
     )
+    _require_numbers(every_s=every_s, max_pairs=max_pairs, alpha=alpha, distortion=distortion)
+    _require_pictures(left, right, recording)
+    if recording is not None:
+        require_own_pictures(out)
+    # Wrong use costs nobody the results that are there; everything else replaces them.
     for name in OUTPUT_FILES:
         (out / name).unlink(missing_ok=True)
     if recording is not None:
-        if left is not None:
-            raise UsageError('give folders with pictures or --recording, not both')
-        from msdesis_ros.cli.calibration_recording import boards_of_recording
-
         topics = (left_topic, right_topic)
         files, found = boards_of_recording(
             recording, board, topics=topics, every_s=every_s, max_pairs=max_pairs, out=out
         )
     else:
-        if left is None:
-            raise UsageError('give the folders with left and right pictures, or --recording FILE')
+        assert left is not None
         files = board_pictures(left, right)
         found = _find(files, board)
     fit = fit_stereo(
@@ -144,6 +148,26 @@ def board_from_options(
         raise UsageError('--charuco needs --marker-mm, the side of its markers')
     sides = _across_and_down('--charuco', charuco)
     return CharucoBoard(*sides, square_mm, marker_mm, dictionary, legacy_pattern)
+
+
+def _require_pictures(left: Path | None, right: Path | None, recording: Path | None) -> None:
+    if recording is not None and left is not None:
+        raise UsageError('give folders with pictures or --recording, not both')
+    if recording is None and left is None:
+        raise UsageError('give the folders with left and right pictures, or --recording FILE')
+    rig_options.require_files(*(p for p in (left, right, recording) if p is not None))
+
+
+def _require_numbers(*, every_s: float, max_pairs: int, alpha: float, distortion: str) -> None:
+    if not 0 <= every_s < math.inf:
+        raise UsageError(f'--every-s is {every_s:g}; expected 0 or more seconds')
+    if max_pairs < MIN_VIEWS:
+        raise UsageError(f'--max-pairs is {max_pairs}; expected {MIN_VIEWS} or more')
+    rig_options.require_alpha(alpha)
+    if distortion not in DISTORTIONS:
+        raise UsageError(
+            f'the distortion {distortion!r} is unknown; known are {", ".join(DISTORTIONS)}'
+        )
 
 
 def _across_and_down(option: str, text: str) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.calibration_files import Unit, calibration_paths
 from msdesis_ros.data.calibration_writer import (
     OPENCV_SUFFIXES,
+    ROS_SUFFIXES,
     write_ros_camera_infos,
     write_stereo_calibration,
 )
@@ -91,6 +92,8 @@ def convert(
     Example: msdesis calibration convert stereo_calib.json left.yaml,right.yaml
     """
     targets = _targets(target)
+    if alpha is not None:
+        rig_options.require_alpha(alpha)
     stored = _read(source, unit, size)
     kind = ROS if len(targets) == 2 else OPENCV
     # Computed anew even for the alpha that the file states: whoever asks may mistrust it.
@@ -194,7 +197,8 @@ def _read(
 
 def _targets(text: str) -> list[Path]:
     targets = calibration_paths(text)
-    wrong = [path for path in targets if path.suffix.lower() not in OPENCV_SUFFIXES]
+    suffixes = OPENCV_SUFFIXES if len(targets) == 1 else ROS_SUFFIXES
+    wrong = [path for path in targets if path.suffix.lower() not in suffixes]
     if wrong or (len(targets) == 2 and targets[0] == targets[1]):
         raise UsageError(
             f'{text!r} is no place for a calibration; expected FILE.json or FILE.yaml, or '

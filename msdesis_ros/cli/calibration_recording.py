@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from msdesis_ros.data.board_pictures import (
     each_board,
     has_moved,
 )
-from msdesis_ros.data.images import write_image
+from msdesis_ros.data.images import atomic_write, write_image
+from msdesis_ros.data.stereo_recording import SIDES, StereoRecording
 
+PICTURES, RECORD = 'pictures', 'recording.json'
 # Views that differ by less say the same twice, and a recording has thousands of them.
 LEAST_MOTION = 0.03
 
@@ -34,14 +37,11 @@ def boards_of_recording(
     """Choose the pairs in which both eyes see the board, each time at another place.
 
     Looks at a pair every `every_s`, takes those whose board moved by 3 % of the picture's
-    diagonal since all taken before, up to `max_pairs`, and writes them to OUT/pictures, so that
-    `msdesis calibrate OUT/pictures` gives the same calibration. Raises UsageError for options
-    out of range, MissingExtraError without ROS messages, CalibrationError where no board is seen.
+    diagonal since all taken before, up to `max_pairs`, and writes them to OUT/pictures (in place
+    of those of an earlier recording: `require_own_pictures` comes before), so that
+    `msdesis calibrate OUT/pictures` gives the same calibration. Raises MissingExtraError without
+    ROS messages, CalibrationError where no board is seen.
     """
-    if not every_s >= 0:
-        raise UsageError(f'--every-s is {every_s:g}; expected 0 or more seconds')
-    if max_pairs < 3:
-        raise UsageError(f'--max-pairs is {max_pairs}; expected 3 or more')
     try:
         from msdesis_ros.ros.recorded_pairs import recorded_pairs
     except ImportError as error:
@@ -49,14 +49,14 @@ def boards_of_recording(
             f'the messages of ROS 2 are missing ({error}): pip install "msdesis_ros[ros]", or '
             'source the set-up of your distribution first'
         ) from error
-    from msdesis_ros.data.stereo_recording import SIDES, StereoRecording
 
     recording = StereoRecording(path, left_topic=topics[0], right_topic=topics[1])
     if not recording.reader.finished:
         typer.echo(f'warning: {recording.sentence()}', err=True)
-    for side in SIDES:
-        for old in (out / 'pictures' / side).glob('[0-9]*.png'):
-            old.unlink()
+    for old in _pictures_in(out):
+        old.unlink()
+    with atomic_write(out / PICTURES / RECORD) as temporary:
+        temporary.write_text(json.dumps({'recording': str(path)}) + '\n', encoding='utf-8')
     files: list[PictureFiles] = []
     pairs: list[BoardPair] = []
     looked = 0
@@ -71,7 +71,7 @@ def boards_of_recording(
         if pair.common is None or not has_moved(pair, pairs, by_px=by_px):
             continue
         pairs.append(pair)
-        files.append(_kept(taken, out / 'pictures', SIDES))
+        files.append(_kept(taken, out / PICTURES))
         if len(pairs) == max_pairs:
             break
     if not pairs:
@@ -82,8 +82,22 @@ def boards_of_recording(
     return tuple(files), FoundBoards(tuple(pairs), size)
 
 
-def _kept(taken: Pictures, folder: Path, sides: tuple[str, ...]) -> PictureFiles:
-    paths = [folder / side / taken.name for side in sides]
+def require_own_pictures(out: Path) -> None:
+    """Raise UsageError where OUT/pictures holds pictures that no recording was kept as."""
+    there = _pictures_in(out)
+    if there and not (out / PICTURES / RECORD).is_file():
+        raise UsageError(
+            f'{there[0]} and {len(there) - 1} more would be replaced by the pictures of the '
+            'recording; choose another --out'
+        )
+
+
+def _pictures_in(out: Path) -> list[Path]:
+    return sorted(p for side in SIDES for p in (out / PICTURES / side).glob('[0-9]*.png'))
+
+
+def _kept(taken: Pictures, folder: Path) -> PictureFiles:
+    paths = [folder / side / taken.name for side in SIDES]
     for path, picture in zip(paths, (taken.left, taken.right), strict=True):
         assert picture is not None
         write_image(path, picture)

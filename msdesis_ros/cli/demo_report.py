@@ -10,12 +10,14 @@ import numpy as np
 
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.core.health import Percentiles
-from msdesis_ros.core.surface import unpack
+from msdesis_ros.core.surface import LABEL_INSTRUMENT, unpack
 from msdesis_ros.data.images import write_image
 from msdesis_ros.data.mcap_files import read_messages
 from msdesis_ros.data.overview import overview_picture
 from msdesis_ros.data.ply import write_ply
 
+# With a model that finds instruments alone.
+MASK = '/instrument_mask'
 RESULTS = ('/disparity', '/depth', '/camera_info', '/points', '/left/image_rect', '/status')
 # What the player says of a recording.
 INPUT_FACTS = (
@@ -51,13 +53,13 @@ class _Recording:
         self.node: dict[str, str] = {}
         self.frame: dict[str, Any] = {}
         current: dict[str, Any] = {}
-        for topic, _, message in read_messages(path, [*RESULTS, '/diagnostics']):
+        for topic, _, message in read_messages(path, [*RESULTS, MASK, '/diagnostics']):
             if topic == '/diagnostics':
                 if 'processed' in (values := _values(message)):
                     self.node = values
                 continue
             stamp = _stamp_ns(message)
-            self.stamps[topic].append(stamp)
+            self.stamps.setdefault(topic, []).append(stamp)
             if topic == '/status':
                 self.pairs.append(_values(message))
             if topic in FRAME:
@@ -104,6 +106,9 @@ class _Recording:
         picture = np.frombuffer(self.frame['/left/image_rect'].data, np.uint8)
         picture = picture.reshape(*depth.shape, 3)
         valid = np.isfinite(depth)
+        message = self.frame['/points']
+        cloud = np.frombuffer(message.data, np.float32)
+        points, colours, labels = unpack(cloud.reshape(message.height, message.width, 4))
         title = f'{self.node["model"]}: {np.mean(valid):.1%} answered'
         write_image(
             out / 'overview.png',
@@ -112,12 +117,10 @@ class _Recording:
                 _plane(self.frame['/disparity'].image),
                 valid,
                 depth_m=depth,
+                instrument_mask=labels == LABEL_INSTRUMENT if MASK in self.stamps else None,
                 title_lines=(title,),
             ),
         )
-        cloud = np.frombuffer(self.frame['/points'].data, np.float32)
-        message = self.frame['/points']
-        points, colours, labels = unpack(cloud.reshape(message.height, message.width, 4))
         known = np.isfinite(points[..., 2])
         write_ply(out / 'points.ply', points[known], colours[known], labels[known])
 

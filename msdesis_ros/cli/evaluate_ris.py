@@ -75,7 +75,7 @@ def ris(
     if predictions is not None:
         of_model = {'threshold': threshold, 'left_only': left_only, 'save_masks': save_masks}
         for name, value in {**chosen, **of_model}.items():
-            if value not in (None, False):
+            if value is not None and value is not False:  # 0 is something said
                 option = f'--{name.replace("_", "-")}'
                 raise UsageError(
                     f'{option} is for a model run now; leave it out, or --predictions'

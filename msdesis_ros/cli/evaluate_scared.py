@@ -25,6 +25,8 @@ from msdesis_ros.data.value_files import DISPARITY
 from msdesis_ros.evaluation.scared_protocols import DOMAINS, PROTOCOL_NAMES, find_protocol
 from msdesis_ros.evaluation.scared_tree import list_key_frames
 
+_NOTHING_TO_FILL = '--fill is for depth maps that are made of disparities; leave it out'
+
 
 @with_option_groups
 def scared(
@@ -88,6 +90,8 @@ def scared(
         raise UsageError('--scale-factor is of predictions in files; give --save-predictions too')
     if fill not in (None, *FILLS):
         raise UsageError(f'--fill is {fill!r}; choose {" or ".join(FILLS)}')
+    if fill is not None and rules.domain != 'depthmap':
+        raise UsageError(_NOTHING_TO_FILL)
     rig_options.require_files(data)
     key_frames = list_key_frames(data)
     with contextlib.ExitStack() as stack:
@@ -105,7 +109,7 @@ def scared(
         if rules.domain == 'depthmap' and source.quantity == DISPARITY:
             about['fill'] = fill or 'raster'
         elif fill is not None:
-            raise UsageError('--fill is for depth maps that are made of disparities; leave it out')
+            raise UsageError(_NOTHING_TO_FILL)
         evaluate(rules, source, key_frames, truth_scale, about.get('fill', 'none'), out, about)
 
 

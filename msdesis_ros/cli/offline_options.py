@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ from msdesis_ros.cli.model_options import ModelChoice
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
 from msdesis_ros.offline.journal import file_sha256
+from msdesis_ros.offline.pair_list import calibration_files
 from msdesis_ros.offline.rigs import RigRule
 from msdesis_ros.offline.row_outputs import OutputSettings
 from msdesis_ros.offline.row_work import Recipe
@@ -96,6 +99,10 @@ class OfflineChoice:
     def __post_init__(self) -> None:
         if not self.ray and (self.ray_address is not None or self.ray_gpus):
             raise UsageError('--ray-address and --ray-gpus go with --ray')
+        if self.alpha != -1 and not 0 <= self.alpha <= 1:
+            raise UsageError(
+                f'--alpha is {self.alpha:g}; expected -1 (as calibrated) or a number from 0 to 1'
+            )
 
     @property
     def recipe(self) -> Recipe:
@@ -103,9 +110,9 @@ class OfflineChoice:
         # An exported graph of a checkpoint is made for one size; everything else takes any.
         one_size = self.model.checkpoint is not None and self.model.backend in GRAPH_BACKENDS
         return Recipe(
-            open_backend=self.model.open,
+            open_backend=_from_anywhere(self.model).open,
             one_size=one_size,
-            rigs=self.rigs,
+            rigs=_rigs_from_anywhere(self.rigs),
             outputs=self.outputs,
             alpha=self.alpha,
         )
@@ -150,6 +157,21 @@ def offline_choice(
         ),
         **further,
     )
+
+
+def _from_anywhere(model: ModelChoice) -> ModelChoice:
+    """The same with absolute paths: a worker on Ray need not run in the folder of the command."""
+    paths = {name: getattr(model, name) for name in ('checkpoint', 'models_dir')}
+    return replace(
+        model, **{name: Path(os.path.abspath(path)) for name, path in paths.items() if path}
+    )
+
+
+def _rigs_from_anywhere(rigs: RigRule) -> RigRule:
+    if rigs.calibration is None:
+        return rigs
+    files = calibration_files(rigs.calibration)
+    return replace(rigs, calibration=','.join(os.path.abspath(f) if f else f for f in files))
 
 
 def _with_amp(model: ModelChoice) -> ModelChoice:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msdesis_ros.cli.offline_options import OfflineChoice
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.alignment import measure_vertical_offset
-from msdesis_ros.core.errors import MsdesisError, UsageError
+from msdesis_ros.core.errors import CalibrationError, MsdesisError, UsageError
 from msdesis_ros.core.prediction import RawPair
 from msdesis_ros.core.quality import QualityLimits, alignment_reasons
 from msdesis_ros.offline.journal import Journal
@@ -47,13 +46,17 @@ def run_rows(
 
     `label`: how messages name a row. `only_what_the_model_gives`: leave out results that the model
     has no head for, instead of refusing the list. Raises UsageError for a list that cannot be
-    done as it is, MsdesisError where a row has no result at the end.
+    done as it is, MsdesisError where a row has no result at the end. FileFormatError for a
+    calibration of the whole run that cannot be read: what an earlier run made then stays.
     """
     require_writable(rows)
     require_no_conflicts(rows)
     report = results / f'{name}.report.json'
+    found = first_pair(rows)
+    if found:
+        _require_calibration(choice, found[1].image_size)
     with _runner(choice) as runner:
-        if found := first_pair(rows):
+        if found:
             row, pair = found
             heads = runner.heads(pair.image_size)
             rows = _possible(rows, heads, choice, leave_out=only_what_the_model_gives)
@@ -115,7 +118,23 @@ def _possible(
             'no row says where a result goes; add a column disparity, segmentation, depth or '
             'uncertainty (msdesis create-io-csv makes such lists)'
         )
+    if len(possible) < len(rows):
+        typer.echo(
+            f'warning: {len(rows) - len(possible)} rows ask for nothing that is made here and are '
+            'left out',
+            err=True,
+        )
     return possible
+
+
+def _require_calibration(choice: OfflineChoice, image_size: tuple[int, int]) -> None:
+    """Raise where no row could use the calibration of the run; tell what is doubtful about it."""
+    try:
+        rig = choice.rigs.rig(None, image_size)
+    except CalibrationError:  # for pictures of another size perhaps: each row tells
+        return
+    for sentence in rig.warnings if rig else ():
+        typer.echo(f'warning: {sentence}', err=True)
 
 
 def _warn_of_unrectified(row: PairRow, pair: RawPair, choice: OfflineChoice) -> None:
@@ -135,12 +154,8 @@ def _warn_of_unrectified(row: PairRow, pair: RawPair, choice: OfflineChoice) -> 
 def _bar(
     rows: Sequence[PairRow],
 ) -> Iterator[Callable[[Outcome | None, Callable[[PairRow], str]], None]]:
-    """A progress bar, quiet when not a terminal; gives what is to be told of each row."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    bar = Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )
-    with bar:
+    """Show how many rows are done; gives what is to be told of each."""
+    with progress_bar() as bar:
         task = bar.add_task('rows', total=len(rows))
 
         def told(outcome: Outcome | None, label: Callable[[PairRow], str]) -> None:

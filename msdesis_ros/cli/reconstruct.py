@@ -146,6 +146,8 @@ def reconstruct(
         alpha=alpha,
     )
     _require_other_place(given, out)
+    if given.is_cloud:
+        _require_plain_cloud(given, settings, poses)
     known_poses = read_poses(poses) if poses is not None else None
     with progress_bar() as bar, open_view(view, out, bar) as opened:
         if given.is_cloud:
@@ -172,8 +174,6 @@ def reconstruct(
 
 def _view_cloud(given: Given, out: Path, settings: SurfaceSettings, opened: OpenView) -> Account:
     """A cloud as it is: looked at, and written in the format asked for."""
-    if settings.mesh:
-        raise UsageError(f'{given.first} is a cloud; a mesh is made from pictures or a depth')
     cloud, account = read_ply(given.first), Account()
     if not len(cloud.points_m):
         raise MsdesisError(f'{given.first} holds no point')
@@ -187,9 +187,29 @@ def _view_cloud(given: Given, out: Path, settings: SurfaceSettings, opened: Open
     return account
 
 
+def _require_plain_cloud(given: Given, settings: SurfaceSettings, poses: Path | None) -> None:
+    """Raise UsageError for what a cloud cannot be made into, rather than leave it undone."""
+    if settings.mesh:
+        raise UsageError(f'{given.first} is a cloud; a mesh is made from pictures or a depth')
+    others = {
+        'RIGHT': given.second,
+        '--picture': given.picture,
+        '--mask': given.mask,
+        '--poses': poses,
+        '--without-tool': settings.without_tool or None,
+    }
+    unused = [name for name, value in others.items() if value is not None]
+    if unused:
+        raise UsageError(
+            f'{given.first} is a cloud, which is looked at as it is; leave {unused[0]} out, or '
+            'give pictures or a depth'
+        )
+
+
 def _require_other_place(given: Given, out: Path) -> None:
     """Raise UsageError where an input is one of the files that a run replaces."""
-    replaced = {(out / name).resolve() for name in _FIXED_FILES}
+    names = [*_listed_files(out / REPORT), *_FIXED_FILES]
+    replaced = {(out / name).resolve() for name in names}
     for path in (given.first, given.second, given.picture, given.mask):
         if path is not None and path.resolve() in replaced:
             raise UsageError(f'{path} would be replaced by the results; choose another --out')

@@ -37,6 +37,9 @@ class RigChoice:
     unit: str | None = None
     alpha: float = -1.0
 
+    def __post_init__(self) -> None:
+        rig_options.require_alpha(self.alpha)
+
     def rig(self, calibration: str | None, image_size: tuple[int, int]) -> StereoRig | None:
         """The rig of pictures of (width, height), by their own calibration where they have one.
 
@@ -85,6 +88,10 @@ def open_source(given: Given, rigs: RigChoice, model: ModelChoice) -> Iterator[S
     folders = _folders_with_depth(given)
     if given.picture is not None and len(folders) != 1:
         raise UsageError(f'--picture goes with one folder that has depth.tiff, not {given.first}')
+    pairs = [] if folders else _pairs(given)
+    frames = len(folders) or len(pairs)
+    if masks is not None and frames > 1 and not masks.path.is_dir():
+        raise UsageError(f'{masks.path} is one mask for {frames} frames; give a folder of them')
     if folders:
         yield FolderSource(
             folders,
@@ -95,11 +102,6 @@ def open_source(given: Given, rigs: RigChoice, model: ModelChoice) -> Iterator[S
             masks=masks,
         )
         return
-    pairs = _pairs(given)
-    if masks is not None and len(pairs) > 1 and not masks.path.is_dir():
-        raise UsageError(
-            f'{masks.path} is one mask for {len(pairs)} frames; give a folder of them'
-        )
     with PairSource(
         pairs, open_backend=model.opened, rig_of=rig_of, alpha=rigs.alpha, masks=masks
     ) as source:

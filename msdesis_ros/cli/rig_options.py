@@ -78,6 +78,12 @@ def rig_from_options(
     )
 
 
+def require_alpha(alpha: float) -> None:
+    """Raise UsageError for what cv2.stereoRectify takes for no alpha."""
+    if alpha != -1 and not 0 <= alpha <= 1:
+        raise UsageError(f'--alpha is {alpha:g}; expected -1, or a number from 0 to 1')
+
+
 def require_files(*paths: Path) -> None:
     """Raise UsageError naming the first path that is not there."""
     for path in paths:

@@ -19,6 +19,7 @@ from msdesis_ros.core.stereo_calibration import StereoCalibration
 from msdesis_ros.data.images import atomic_write
 
 OPENCV_SUFFIXES = ('.json', '.yaml', '.yml')
+ROS_SUFFIXES = ('.yaml', '.yml')
 
 
 def write_stereo_calibration(path: str | os.PathLike[str], calibration: StereoCalibration) -> None:
@@ -111,7 +112,13 @@ def _column(values: object) -> np.ndarray:
 
 def _numbers(matrix: np.ndarray) -> list[str]:
     """Each with as many digits as it takes to read the same number again."""
-    return [repr(float(number)) for number in matrix.ravel()]
+    return [_number(number) for number in matrix.ravel()]
+
+
+def _number(value: float) -> str:
+    text = repr(float(value))
+    # YAML 1.1, as PyYAML reads it, takes 1e-05 for a text and 1.0e-05 for a number.
+    return text.replace('e', '.0e') if 'e' in text and '.' not in text else text
 
 
 def _json_text(fields: Mapping[str, float | np.ndarray]) -> str:
@@ -139,5 +146,5 @@ def _yaml_text(fields: Mapping[str, float | np.ndarray]) -> str:
             ]
             lines.append(f'   data: [ {", ".join(_numbers(value))} ]')
         else:
-            lines.append(f'{name}: {float(value)!r}')
+            lines.append(f'{name}: {_number(value)}')
     return '\n'.join(lines) + '\n'

@@ -15,7 +15,8 @@ _RIGID_TOLERANCE = 1e-6
 
 
 def read_poses(path: str | os.PathLike[str]) -> dict[int, np.ndarray]:
-    """Rigid 4 x 4 float64 poses, world from left camera, metres, by the number of their frame.
+    """Rigid 4 x 4 float64 poses, world from the rectified left camera, metres, by the number of
+    their frame.
 
     The file is a JSON object with `length_unit` (mm or m) and `frames`, a list of objects with
     `frame` (a whole number) and `world_from_left` (4 rows of 4 numbers).

@@ -43,6 +43,8 @@ class ModelMasks:
 
     def __call__(self, frame: RisFrame) -> np.ndarray:
         """H x W bool; FileFormatError where a picture is missing or broken."""
+        if self._folder is not None:  # that of an earlier run, should there be none now
+            saved_file(self._folder, frame).unlink(missing_ok=True)
         if frame.left is None:
             raise FileFormatError(f'{frame.folder}/left_frame/{frame.name}.png is missing')
         left = read_rgb(frame.left)

@@ -49,7 +49,7 @@ class Journal:
         self._path = path
         self._settings = digest_of(settings)
         self._entries: dict[tuple[str, ...], Entry] = {}
-        self._made: dict[tuple[str, ...], Mapping[str, str]] = {}
+        self._made: dict[str, str] = {}  # a result as in `_key` -> its hash
         self._file: int | None = None
 
     def __enter__(self) -> Journal:
@@ -93,7 +93,8 @@ class Journal:
     def add(self, row: PairRow, entry: Entry) -> None:
         """Write down that all results of a row are in place."""
         key = self._key(row)
-        self._entries[key], self._made[key] = entry, entry.outputs
+        self._entries[key] = entry
+        self._made |= _made_by(key, entry)
         self._append({'row': key, 'settings': self._settings, **asdict(entry)})
 
     def _key(self, row: PairRow) -> tuple[str, ...]:
@@ -105,10 +106,11 @@ class Journal:
 
     def remove_outdated(self, row: PairRow) -> None:
         """Remove what an earlier run wrote for a row that has no result now, and nothing else."""
-        for kind, sha256 in self._made.get(self._key(row), {}).items():
+        for name, (_, path) in zip(self._key(row), sorted(row.outputs.items()), strict=True):
+            # Whatever else was asked for together with it then.
             with contextlib.suppress(OSError):
-                if file_sha256(row.outputs[kind]) == sha256:
-                    row.outputs[kind].unlink()
+                if name in self._made and file_sha256(path) == self._made[name]:
+                    path.unlink()
 
     def _append(self, value: Mapping[str, Any]) -> None:
         assert self._file is not None, 'used outside of its context'
@@ -148,9 +150,10 @@ class Journal:
                 key = tuple(value['row'])
                 entry = Entry(value['inputs'], value['outputs'], value['about'])
                 current = value['settings'] == self._settings
-            except (KeyError, TypeError):
+                made = _made_by(key, entry)
+            except (AttributeError, KeyError, TypeError):
                 continue
-            self._made[key] = entry.outputs
+            self._made |= made
             if current:
                 self._entries[key] = entry
             else:  # the files of earlier settings were replaced
@@ -161,6 +164,11 @@ class Journal:
             f'cannot write {self._path}: {error.strerror or error}; choose a folder you may write '
             'to, with free space'
         )
+
+
+def _made_by(key: tuple[str, ...], entry: Entry) -> dict[str, str]:
+    """The hash of each result that a key of `Journal` names."""
+    return {name: entry.outputs[name.partition('=')[0]] for name in key}
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:

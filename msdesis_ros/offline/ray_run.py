@@ -21,6 +21,7 @@ from msdesis_ros.offline.row_work import ModelStoppedError, Recipe, RowWork
 from msdesis_ros.offline.run import Done, Failed, Outcome
 
 # A row that ends so many workers does it to every one: too large for their memory, most likely.
+# So many workers in a row that end before they were given anything mean that none will start.
 ATTEMPTS = 3
 # Pictures go through files; this is the least that Ray takes for its object store.
 STORE_BYTES = 100 * 2**20
@@ -38,6 +39,9 @@ class RowWorker:
 
     def __init__(self, recipe: Recipe) -> None:
         self._work = RowWork(recipe)
+
+    def up(self) -> None:
+        """Answers as soon as this process is there."""
 
     def heads(self, image_size: tuple[int, int]) -> frozenset[str] | Stopped:
         """What the model gives, or why it cannot be opened."""
@@ -67,7 +71,7 @@ class RayRunner:
     without that one on this machine, which ends with the context. One that this process is in
     already is used as it is. `gpus`: how many (or what share of one) each worker gets. The workers
     must see the same files under the same paths, and have this package. Raises MissingExtraError
-    without Ray, MsdesisError where the cluster cannot be reached.
+    without Ray, MsdesisError where the cluster cannot be reached, or this machine lacks the GPUs.
     """
 
     def __init__(
@@ -111,6 +115,12 @@ class RayRunner:
                 f'Ray does not start or cannot be reached: {" ".join(str(error).split())}'
             ) from error
         self._started = True
+        there = ray.cluster_resources().get('GPU', 0)
+        if not address and self._gpus > there:
+            ray.shutdown()
+            raise MsdesisError(
+                f'--ray-gpus {self._gpus:g} cannot be had: Ray finds {there:g} GPUs here'
+            )
 
     def __exit__(self, *_: object) -> None:
         for actor in self._actors:
@@ -122,7 +132,12 @@ class RayRunner:
     def heads(self, image_size: tuple[int, int]) -> frozenset[str]:
         """What the model gives (see Runner), as one worker finds."""
         actor = self._actor()
-        found = self._ray.get(actor.heads.remote(image_size))
+        try:
+            found = self._ray.get(actor.heads.remote(image_size))
+        except self._ray.exceptions.RayTaskError:  # a fault of this program
+            raise
+        except self._ray.exceptions.RayError as error:
+            raise _no_workers(error) from error
         if isinstance(found, Stopped):
             raise found.error
         return found
@@ -130,34 +145,50 @@ class RayRunner:
     def run(self, rows: Sequence[PairRow]) -> Generator[Outcome, None, None]:
         """Work through the rows (see Runner)."""
         waiting = deque((row, 1) for row in rows)
-        idle = list(self._actors[: self._workers])
-        while len(idle) < min(self._workers, len(waiting)):
-            idle.append(self._actor())
+        while len(self._actors) < min(self._workers, len(waiting)):
+            self._actor()
+        # Only workers that are up get rows: in a cluster that is full, one may never be.
+        starting = {actor.up.remote(): actor for actor in self._actors}
         running: dict[Any, tuple[Any, PairRow, int]] = {}
+        idle: list[Any] = []
         stopped: Stopped | None = None
+        unstarted = 0
         while running or (waiting and stopped is None):
             while idle and waiting and stopped is None:
                 actor, (row, attempt) = idle.pop(), waiting.popleft()
                 running[actor.do.remote(row)] = actor, row, attempt
-            (task, *_), _ = self._ray.wait(list(running), num_returns=1)
-            actor, row, attempt = running.pop(task)
+            (task, *_), _ = self._ray.wait([*running, *starting], num_returns=1)
+            actor, row, attempt = running.pop(task, None) or (starting.pop(task), None, 0)
             try:
                 outcome = self._ray.get(task)
-            except self._ray.exceptions.RayActorError:
-                self._actors.remove(actor)
-                idle.append(self._actor())
-                if attempt < ATTEMPTS:
+            except self._ray.exceptions.RayTaskError:  # a fault of this program
+                raise
+            except self._ray.exceptions.RayError as error:  # killed, or its machine is gone
+                fresh = self._replaced(actor)
+                starting[fresh.up.remote()] = fresh
+                unstarted = unstarted + 1 if row is None else 0
+                if unstarted == ATTEMPTS:
+                    raise _no_workers(error) from error
+                if row is not None and attempt < ATTEMPTS:
                     waiting.appendleft((row, attempt + 1))
-                else:
+                elif row is not None:
                     yield Failed(row, f'{attempt} workers ended while they worked on this row')
                 continue
             idle.append(actor)
+            unstarted = 0
             if isinstance(outcome, Stopped):
                 stopped = stopped or outcome
-            else:
+            elif row is not None:
                 yield outcome
         if stopped is not None:
             raise stopped.error
+
+    def _replaced(self, actor: Any) -> Any:
+        """A new worker for one that ended, or that cannot be reached any more."""
+        self._actors.remove(actor)
+        with contextlib.suppress(Exception):
+            self._ray.kill(actor)
+        return self._actor()
 
     def _actor(self) -> Any:
         actor = (
@@ -167,3 +198,10 @@ class RayRunner:
         )
         self._actors.append(actor)
         return actor
+
+
+def _no_workers(error: Exception) -> MsdesisError:
+    return MsdesisError(
+        'the workers of Ray end before they do anything; is this package on every machine, and '
+        f'memory enough for the model? {" ".join(str(error).split())}'
+    )

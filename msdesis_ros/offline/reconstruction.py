@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -58,7 +59,7 @@ class SurfaceSettings:
             raise UsageError('a PCD file holds points only; write a mesh as ply')
         if self.stride < 1:
             raise UsageError(f'the stride is {self.stride}; it must be 1 or more')
-        if not self.max_uncertainty > 0:
+        if not 0 < self.max_uncertainty < math.inf:
             raise UsageError(
                 f'the largest uncertainty is {self.max_uncertainty:g}; expected a share of the '
                 'depth above 0'

@@ -142,7 +142,9 @@ class FolderSource:
         alpha: float = -1.0,
         masks: MaskFiles | None = None,
     ) -> None:
-        self.names = [folder.resolve().name for folder in folders]
+        # Several are entries of one folder; links among them may lead to folders of one name.
+        alone = len(folders) == 1
+        self.names = [folder.resolve().name if alone else folder.name for folder in folders]
         self._folders, self._rig_of = folders, rig_of
         self._picture, self._calibration = picture, calibration
         self._alpha, self._masks = alpha, masks

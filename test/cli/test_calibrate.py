@@ -168,13 +168,22 @@ def test_another_board_than_the_one_in_the_pictures_is_an_error(calibrate, tmp_p
         (BOARD, 'give the folders'),
         (('x', '--recording', 'y.mcap', *BOARD), 'not both'),
         (('--recording', 'y.mcap', '--every-s', '-1', *BOARD), '--every-s is -1'),
+        (('--recording', 'y.mcap', '--every-s', 'inf', *BOARD), '--every-s is inf'),
         (('--recording', 'y.mcap', '--max-pairs', '2', *BOARD), '--max-pairs is 2'),
+        (('x', '--distortion', 'barrel', *BOARD), "'barrel' is unknown"),
+        (('x', '--alpha', '2', *BOARD), '--alpha is 2'),
+        (('nothing_here', *BOARD), 'nothing_here does not exist'),
     ],
 )
-def test_wrong_use_is_told_with_exit_code_2(calibrate, tmp_path, options, reason):
+def test_wrong_use_is_told_with_exit_code_2_and_costs_no_results(
+    calibrate, tmp_path, options, reason
+):
+    for name in OUTPUT_FILES:
+        (tmp_path / name).write_text('of an earlier run')
     code, _, told = calibrate(*options, '--out', tmp_path)
     assert code == 2
     assert reason in told
+    assert all((tmp_path / name).exists() for name in OUTPUT_FILES)
 
 
 def record(path: Path, numbers, repeats: int = 2, pictures=None) -> Path:
@@ -223,6 +232,19 @@ def test_a_recording_gives_each_place_of_the_board_once(calibrate, tmp_path):
     code, _, _ = calibrate(tmp_path / 'o' / 'pictures', *BOARD, '--out', tmp_path / 'again')
     again = json.loads((tmp_path / 'again' / 'report.json').read_text())
     assert code == 0 and again['error_px'] == pytest.approx(report['error_px'])
+
+
+def test_pictures_that_no_recording_filled_in_are_kept(calibrate, tmp_path):
+    path = record(tmp_path / 'board.mcap', FEW[:3])
+    folder = write_pictures(tmp_path / 'pictures', FEW[:3])
+    before = {entry: entry.read_bytes() for entry in folder.rglob('*.png')}
+    options = ('--recording', path, *BOARD, '--every-s', '0')
+    code, _, told = calibrate(*options, '--out', tmp_path)
+    assert code == 2 and 'choose another --out' in told
+    assert {entry: entry.read_bytes() for entry in folder.rglob('*.png')} == before
+    for _ in range(2):  # its own pictures it replaces
+        code, _, told = calibrate(*options, '--out', tmp_path / 'o')
+        assert code == 0, told
 
 
 def test_a_recording_without_the_board_is_an_error(calibrate, tmp_path):

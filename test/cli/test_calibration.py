@@ -175,6 +175,7 @@ def test_sizes_that_a_file_does_not_say_are_asked_for(command, stereo, tmp_path)
         ('stereo.toml', 'no place for a calibration'),
         ('a.yaml,b.txt', 'no place for a calibration'),
         ('a.yaml,a.yaml', 'no place for a calibration'),
+        ('a.json,b.json', 'no place for a calibration'),
         ('a.yaml,b.yaml,c.yaml', 'names no calibration'),
     ],
 )
@@ -185,6 +186,11 @@ def test_targets_that_cannot_be_are_wrong_use(
     code, _, told = command('convert', stereo, target)
     assert code == 2 and reason in told
     assert [entry.name for entry in tmp_path.iterdir()] == ['stereo_calib.json']
+
+
+def test_an_alpha_that_cannot_be_is_wrong_use(command, stereo, tmp_path):
+    code, _, told = command('convert', stereo, tmp_path / 'a.yaml', '--alpha', '7')
+    assert code == 2 and '--alpha is 7' in told and not (tmp_path / 'a.yaml').exists()
 
 
 def test_check_accepts_a_good_rig_and_measures_its_rows(command, stereo, textured):

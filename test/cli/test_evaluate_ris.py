@@ -163,11 +163,15 @@ def test_saved_masks_have_the_source_names_and_score_the_same_again(
 
 def test_a_broken_picture_counts_as_an_empty_prediction(run, model, trees, tmp_path) -> None:
     data = shutil.copytree(trees['stereo'], tmp_path / 'data')
+    masks = tmp_path / 'a/masks/instrument_dataset_1/binary'
+    assert run('ris', data, '--out', tmp_path / 'a', '--save-masks')[0] == 0
     (data / 'instrument_dataset_1/left_frame/frame225.png').write_bytes(b'')
     (data / 'instrument_dataset_2/right_frame/frame225.png').write_bytes(b'')
     (data / 'instrument_dataset_10/left_frame/frame001.png').unlink()
-    code, _, err = run('ris', data, '--out', tmp_path / 'a')
+    code, _, err = run('ris', data, '--out', tmp_path / 'a', '--save-masks')
     assert code == 1 and 'Traceback' not in err
+    # The mask of the run before would be scored as that of this one.
+    assert (masks / 'frame226.png').exists() and not (masks / 'frame225.png').exists()
     content = json.loads((tmp_path / 'a/ris17_scores.json').read_text())
     assert content['counted_empty'] == 3
     frames = content['binary']['frames']

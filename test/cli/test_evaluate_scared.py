@@ -432,6 +432,10 @@ def test_what_a_model_said_is_saved_by_name_with_its_scale_and_scores_alike(
     assert run(sparse.root, tmp_path / 'now', *again)[0] == 0
     assert json.loads((saved / 'values.json').read_text())['scale'] == 128
     assert not (saved / 'dataset_8/keyframe_1/frame000005.png').exists()
+    # What was wrong to ask for costs nothing that is there.
+    code, _, err = run(sparse.root, tmp_path / 'now', *again, '--fill', 'none')
+    assert code == 2 and 'leave it out' in err
+    assert (saved / 'dataset_8/keyframe_1/frame000004.png').exists()
 
 
 def test_a_model_that_the_folder_names_oddly_is_no_model(run, whole, tmp_path):

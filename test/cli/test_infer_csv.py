@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
+from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.offline_options import offline_choice
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.data.scaled_png import read_scaled
 from msdesis_ros.runtime.backend import RawOutput
@@ -160,13 +162,32 @@ def test_cells_that_are_empty_and_rows_that_want_less_are_fine(infer, instant, t
     pair = ('left/0.png', 'right/0.png')
     rows = [(*pair, '', 's/0.png'), (*pair, 'd/1.png', ''), (*pair, 'd/2.png', 's/2.png'), pair]
     write_list(tmp_path / 'paths.csv', rows)
-    code, out, _ = infer('csv', 'data', 'out', 'paths.csv')
-    assert code == 0 and '3 rows done' in out
+    code, out, err = infer('csv', 'data', 'out', 'paths.csv')
+    assert code == 0 and '3 rows done' in out and '1 rows ask for nothing' in err
     written = {str(p.relative_to(tmp_path / 'out')) for p in (tmp_path / 'out').glob('*/*')}
     assert written == {'s/0.png', 'd/1.png', 'd/2.png', 's/2.png'}
     mask = cv2.imread(str(tmp_path / 'out' / 's' / '0.png'), cv2.IMREAD_UNCHANGED)
     assert mask.dtype == np.uint8 and mask.shape == (48, 64)
     assert (mask[:, :32] == 255).all() and not mask[:, 32:].any()
+
+
+def test_a_calibration_that_cannot_be_read_costs_no_result_of_before(infer, instant, tmp_path):
+    write_pair(tmp_path, '0.png')
+    write_list(tmp_path / 'paths.csv', [('left/0.png', 'right/0.png', 'd.png')])
+    write_calibration(tmp_path / 'stereo.json')
+    assert infer('csv', '.', 'out', 'paths.csv', '--calibration', 'stereo.json')[0] == 0
+    code, out, err = infer('csv', '.', 'out', 'paths.csv', '--calibration', 'steroe.json')
+    assert (code, out) == (1, '') and 'steroe.json' in err and len(err.splitlines()) == 1
+    assert (tmp_path / 'out' / 'd.png').exists()
+
+
+def test_a_calibration_in_another_unit_is_warned_of(infer, instant, tmp_path):
+    write_pair(tmp_path, '0.png')
+    write_list(tmp_path / 'paths.csv', [('left/0.png', 'right/0.png', 'd.png')])
+    write_calibration(tmp_path / 'stereo.json')
+    options = ('--calibration', 'stereo.json', '--unit', 'm')
+    code, _, err = infer('csv', '.', 'out', 'paths.csv', *options)
+    assert code == 0 and err.startswith('warning: ') and 'baseline' in err
 
 
 def test_threshold_and_scale_factors_are_those_asked_for(infer, instant, tmp_path):
@@ -213,6 +234,7 @@ WRONG_USE = {
     'a wrong scale': ('{pair},d.png', ['--disparity-scale-factor', '0'], 'scale'),
     'a wrong threshold': ('{pair},d.png', ['--segmentation-threshold', '1.5'], 'probability'),
     'half a geometry': ('{pair},d.png', ['--focal-px', '9'], 'go together'),
+    'a wrong alpha': ('{pair},d.png', ['--alpha', '1.5'], 'alpha is 1.5'),
     'a wrong unit': ('{pair},d.png', ['--unit', 'inch'], 'mm or m'),
     'two geometries': (
         '{pair},d.png',
@@ -326,6 +348,22 @@ def test_two_folders_need_no_list(infer, instant, tmp_path):
     (tmp_path / 'right' / 'b.jpg').unlink()
     code, _, err = infer('folder', 'left', 'right', '--out', 'out')
     assert code == 2 and 'b.jpg only in' in err
+
+
+def test_workers_elsewhere_are_given_absolute_paths(tmp_path, monkeypatch):
+    # Those of a running Ray cluster work in the folder where it was started.
+    monkeypatch.chdir(tmp_path)
+    choice = offline_choice(
+        ModelChoice(models_dir=Path('cards')),
+        amp=False,
+        calibration='l.yaml, r.yaml',
+        focal_px=None,
+        baseline_mm=None,
+        rectified=True,
+        unit=None,
+    )
+    assert choice.recipe.rigs.calibration == f'{tmp_path}/l.yaml,{tmp_path}/r.yaml'
+    assert choice.recipe.open_backend.__self__.models_dir == tmp_path / 'cards'
 
 
 def test_ray_that_is_not_installed_names_the_extra(infer, tmp_path, monkeypatch):

@@ -223,6 +223,40 @@ def test_a_cloud_is_looked_at_and_converted(reconstruct, tmp_path, drawn):
     assert code == 2 and 'is a cloud' in err
 
 
+def test_a_surface_that_the_run_would_remove_is_no_input(reconstruct, tmp_path):
+    depth_sequence(tmp_path / 'move')
+    code, _, err = reconstruct(tmp_path / 'move', '--out', tmp_path / 'out')
+    assert code == 0, err
+    surface = tmp_path / 'out' / 'surfaces' / '000001.ply'
+    code, _, err = reconstruct(surface, '--out', tmp_path / 'out')
+    assert code == 2 and 'would be replaced' in err and surface.exists()
+
+
+def test_what_a_cloud_cannot_be_made_into_is_wrong_use(reconstruct, tmp_path):
+    depth_sequence(tmp_path / 'move', count=1)
+    code, _, err = reconstruct(tmp_path / 'move' / '000000', '--out', tmp_path / 'a')
+    assert code == 0, err
+    cloud = tmp_path / 'a' / 'surface.ply'
+    poses = tmp_path / 'move' / 'poses.json'
+    for unused, option in (
+        ((cloud,), 'RIGHT'),
+        (('--without-tool',), '--without-tool'),
+        (('--poses', poses), '--poses'),
+    ):
+        code, _, err = reconstruct(cloud, *unused, '--out', tmp_path / 'b')
+        assert code == 2 and f'leave {option} out' in err and not (tmp_path / 'b').exists()
+
+
+def test_one_mask_is_not_that_of_several_frames(reconstruct, tmp_path):
+    depth_sequence(tmp_path / 'move')
+    write_image(tmp_path / 'mask.png', np.full((24, 32), 255, np.uint8))
+    options = ('--mask', tmp_path / 'mask.png', '--out', tmp_path / 'out')
+    code, _, err = reconstruct(tmp_path / 'move', *options)
+    assert code == 2 and 'one mask for 2 frames' in err
+    code, _, err = reconstruct(tmp_path / 'move' / '000001', *options)
+    assert code == 0, err
+
+
 def test_without_opengl_the_error_comes_before_the_work(reconstruct, pair, tmp_path, monkeypatch):
     moderngl = pytest.importorskip('moderngl', reason='needs moderngl')
 
@@ -263,6 +297,7 @@ def test_a_failure_leaves_no_half_video(reconstruct, pair, tmp_path, monkeypatch
         (['--codec', 'h264', '--video'], '--codec'),
         (['--max-slant', '90'], 'slant'),
         (['--stride', '0'], 'stride'),
+        (['--alpha', '2'], '--alpha is 2'),
         (['--picture', 'left.png'], '--picture'),
     ],
 )

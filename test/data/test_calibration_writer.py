@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from msdesis_ros.core.errors import MsdesisError, UsageError
+from msdesis_ros.core.errors import CalibrationError, MsdesisError, UsageError
 from msdesis_ros.core.stereo_calibration import StereoCalibration
 from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.data.calibration_writer import (
@@ -146,7 +146,12 @@ def test_any_calibration_comes_back_to_the_last_bit(
         error_px=error_px,
     )
     write_stereo_calibration(path, made)
-    again = read_stored_calibration(path, image_size=scenes.SIZE).stereo
+    try:
+        again = read_stored_calibration(path, image_size=scenes.SIZE).stereo
+    except CalibrationError as error:
+        # No lens is like that: OpenCV's own rectification of it is not finite.
+        assume('not finite' not in str(error))
+        raise
     for field in dataclasses.fields(made):
         ours, theirs = getattr(made, field.name), getattr(again, field.name)
         if isinstance(ours, np.ndarray):
@@ -170,6 +175,15 @@ def test_a_pair_of_ros_files_holds_the_cameras_in_metres(tmp_path):
     for ours, theirs in zip(made.cameras, cameras, strict=True):
         for name in ('camera_matrix', 'distortion', 'rectification', 'projection'):
             np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name))
+
+
+def test_every_reader_of_yaml_takes_small_numbers_for_numbers(tmp_path):
+    # PyYAML reads 1e-05, as Python writes it, as a text.
+    made = calibration(d1=[1e-5, -2e-7, 0.25, 0, 0])
+    paths = tmp_path / 'left.yaml', tmp_path / 'right.yaml'
+    write_ros_camera_infos(*paths, made.cameras)
+    tree = yaml.safe_load(paths[0].read_text())
+    assert tree['distortion_coefficients']['data'] == [1e-5, -2e-7, 0.25, 0.0, 0.0]
 
 
 def test_another_suffix_is_refused_before_anything_is_written(tmp_path):

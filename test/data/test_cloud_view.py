@@ -324,6 +324,20 @@ def viewed_cloud():
     return ViewedCloud(points, colours, np.full(3, 0.004, np.float32))
 
 
+def test_the_way_of_a_camera_that_stood_at_one_place_is_none(viewed_cloud):
+    try:
+        viewer = SurfaceViewer(ViewSettings(image_size=(32, 32)))
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    with viewer:
+        viewer.show(viewed_cloud, None)
+        before = viewer.picture(0)
+        viewer.show_path(np.zeros((1, 3)))
+        np.testing.assert_array_equal(viewer.picture(0), before)
+        viewer.show_path(np.array([[0, 0, 0.05], [0, 0.05, 0.1]]))
+        assert (viewer.picture(0) != before).any()
+
+
 def test_the_viewer_draws_surface_endoscope_and_grid(viewed_cloud):
     settings = ViewSettings(image_size=(96, 96), with_grid=True, fps=2.0, period_s=2.0)
     geometry = StereoGeometry((64, 48), 50.0, 50.0, 31.5, 23.5, 0.004)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -153,6 +154,13 @@ def test_only_results_of_its_own_are_removed(path, row):
         row.outputs['disparity'].write_bytes(b'of somebody else')
         journal.remove_outdated(row)
     assert row.outputs['disparity'].read_bytes() == b'of somebody else'
+
+
+def test_a_result_is_removed_whatever_else_was_asked_for_with_it(path, row):
+    more = {**row.outputs, 'depth': row.outputs['disparity'].with_name('depth.png')}
+    with Journal(path, SETTINGS) as journal:
+        journal.remove_outdated(replace(row, outputs=more))
+    assert not row.outputs['disparity'].exists()
 
 
 def test_lines_are_json_that_others_can_read(path, row):

@@ -5,6 +5,7 @@ The stand-in runs one task at a time in this process, and passes everything thro
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import sys
 import types
@@ -20,17 +21,36 @@ from msdesis_ros.offline.row_work import Recipe
 from msdesis_ros.offline.run import LocalRunner, process_rows
 
 
-class RayActorError(Exception):
+class RayError(Exception):
+    """What is wrong with Ray or its machines."""
+
+
+class RayActorError(RayError):
     """What the stand-in raises for a worker that died."""
 
 
+class OutOfMemoryError(RayError):
+    """What Ray raises for a worker that it ended because its machine ran out of memory."""
+
+
+class RayTaskError(RayError):
+    """What Ray raises for an error of the task itself."""
+
+
 class StandIn(types.ModuleType):
-    """As much of Ray as the runner uses. `dies`: lines of the list that end a worker, in order."""
+    """As much of Ray as the runner uses. `dies`: lines of the list that end a worker, in order.
+
+    places: so many workers start, the others wait for ever. death: what is raised for a dead one.
+    stillborn: no worker gets through its start.
+    """
 
     def __init__(self, dies: tuple[int, ...] = ()) -> None:
         super().__init__('ray')
-        self.exceptions = types.SimpleNamespace(RayActorError=RayActorError)
+        self.exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
         self.dies = deque(dies)
+        self.places = 100
+        self.death: type[Exception] = RayActorError
+        self.stillborn = False
         self.workers: list[dict] = []
         self.started: dict | None = None
 
@@ -52,11 +72,25 @@ class StandIn(types.ModuleType):
 
         return types.SimpleNamespace(options=options)
 
+    def cluster_resources(self) -> dict[str, float]:
+        return {'CPU': 2.0}
+
     def wait(self, tasks, num_returns):
-        return tasks[-1:], tasks[:-1]
+        first = min((task for task in tasks if not task.waits), key=lambda task: task.number)
+        return [first], [task for task in tasks if task is not first]
 
     def get(self, task):
-        return task()
+        assert not task.waits, 'this never ends'
+        return task.work()
+
+
+class Task:
+    """A task of a worker; it waits for ever where the worker has no place."""
+
+    _numbers = itertools.count()
+
+    def __init__(self, actor: Actor, work) -> None:
+        self.waits, self.work, self.number = actor.state['waits'], work, next(self._numbers)
 
 
 class Actor:
@@ -64,8 +98,16 @@ class Actor:
 
     def __init__(self, ray: StandIn, kind, recipe, options) -> None:
         worker = kind(pickle.loads(pickle.dumps(recipe)))
-        self.state = {'dead': False, 'killed': False, 'rows': 0, **options}
+        waits = len(ray.workers) >= ray.places
+        self.state = {'dead': False, 'killed': False, 'rows': 0, 'waits': waits, **options}
         ray.workers.append(self.state)
+
+        def method(work):
+            return types.SimpleNamespace(remote=lambda *given: Task(self, lambda: work(*given)))
+
+        def up():
+            if ray.stillborn:
+                raise RayActorError('no module named msdesis_ros')
 
         def do(row):
             self.state['rows'] += 1
@@ -74,13 +116,14 @@ class Actor:
                 ray.dies.popleft()
                 self.state['dead'] = True
             if self.state['dead']:
-                raise RayActorError
+                raise ray.death
             return pickle.loads(pickle.dumps(worker.do(row)))
 
-        self.do = types.SimpleNamespace(remote=lambda row: lambda: do(row))
-        self.heads = types.SimpleNamespace(
-            remote=lambda size: lambda: pickle.loads(pickle.dumps(worker.heads(size)))
-        )
+        def heads(size):
+            up()
+            return pickle.loads(pickle.dumps(worker.heads(size)))
+
+        self.up, self.do, self.heads = method(up), method(do), method(heads)
 
 
 @pytest.fixture
@@ -136,6 +179,38 @@ def test_the_row_of_a_worker_that_dies_goes_to_a_new_one(stand_in, matching, run
     summary = run(RayRunner(matching, 2), rows)
     assert (summary.done, summary.failed) == (5, [])
     assert len(ray.workers) == 2 + 3 and not ray.dies
+
+
+def test_a_worker_that_ran_out_of_memory_is_one_that_died(stand_in, matching, run, pair_rows):
+    # Ray's own monitor ends the worker before the kernel does, and says so with another error.
+    ray = stand_in(3)
+    ray.death = OutOfMemoryError
+    assert run(RayRunner(matching, 2), pair_rows(4)).done == 4
+    assert len(ray.workers) == 2 + 1
+
+
+def test_a_worker_without_a_place_gets_no_row(stand_in, matching, run, pair_rows):
+    # A cluster with fewer processors than --jobs: what waited with such a worker was never done.
+    ray = stand_in()
+    ray.places = 1
+    assert run(RayRunner(matching, 3), pair_rows(4)).done == 4
+    assert [worker['rows'] for worker in ray.workers] == [4, 0, 0]
+
+
+def test_workers_that_never_start_are_one_sentence(stand_in, matching, run, pair_rows):
+    stand_in().stillborn = True
+    rows = pair_rows(4)
+    with pytest.raises(MsdesisError, match='before they do anything.*no module named'):
+        run(RayRunner(matching, 2), rows)
+    with RayRunner(matching, 2) as runner, pytest.raises(MsdesisError, match='before they do'):
+        runner.heads((64, 48))
+
+
+def test_gpus_that_this_machine_lacks_are_refused(stand_in, matching):
+    ray = stand_in()
+    with pytest.raises(MsdesisError, match='--ray-gpus 1 cannot be had: Ray finds 0'):
+        RayRunner(matching, 2, gpus=1).__enter__()
+    assert ray.started is None
 
 
 def test_a_row_that_ends_every_worker_is_named(stand_in, matching, run, pair_rows):

@@ -263,7 +263,8 @@ def test_a_world_is_no_mesh(tmp_path):
 @pytest.mark.parametrize(
     'options',
     [{'file_format': 'obj'}, {'mesh': True, 'file_format': 'pcd'}, {'stride': 0},
-     {'max_uncertainty': 0.0}, {'max_uncertainty': float('nan')}, {'voxel_m': 0.0}],
+     {'max_uncertainty': 0.0}, {'max_uncertainty': float('nan')},
+     {'max_uncertainty': float('inf')}, {'voxel_m': 0.0}],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(options):
     with pytest.raises(UsageError):

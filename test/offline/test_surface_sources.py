@@ -10,6 +10,7 @@ import pytest
 from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.images import read_rgb, write_image
+from msdesis_ros.data.surface_folders import surface_folders
 from msdesis_ros.offline.pair_list import PairRow
 from msdesis_ros.offline.surface_sources import (
     FolderSource,
@@ -164,6 +165,15 @@ def test_folders_with_depth_are_frames_by_their_names(tmp_path):
     assert source.names == ['000000', '000001']
     frame = source.frame(1)
     assert frame.name == '000001' and (frame.colours == 9).all()
+
+
+def test_links_to_folders_of_one_name_are_frames_of_their_own(tmp_path):
+    for run in ('run_1', 'run_2'):
+        write_image(tmp_path / run / 'pair' / 'depth.tiff', np.full((6, 8), 0.1, np.float32))
+        (tmp_path / 'all').mkdir(exist_ok=True)
+        (tmp_path / 'all' / run).symlink_to(tmp_path / run / 'pair')
+    source = FolderSource(surface_folders(tmp_path / 'all'), rig_of=rig_of)
+    assert source.names == ['run_1', 'run_2']
 
 
 def test_names_that_differ_in_folders_alone_stay_apart(tmp_path):

@@ -118,8 +118,9 @@ class SurfaceViewer:
             )
 
     def show_path(self, places_m: np.ndarray) -> None:
-        """The way of the left camera, N x 3, as a line."""
-        self._renderer.show_lines(polyline(places_m), name='path')
+        """The way of the left camera, N x 3, as a line; one place alone is no way."""
+        if len(places_m) > 1:
+            self._renderer.show_lines(polyline(places_m), name='path')
 
     def hide(self) -> None:
         """Take the surface away, where a frame has none."""

@@ -34,12 +34,13 @@ def frame_files(archive: Path, *, suffix: str, max_bytes: int) -> Iterator[Frame
     """The files of an archive whose names end in digits and `suffix`, in the archive's order.
 
     They are read one by one from the stream; a member's own path decides nothing but its number,
-    so that no archive can write anywhere. Links, devices and other files are passed over.
+    so that no archive can write anywhere. Links, devices, hidden files (macOS packs one beside
+    each file, under its name behind `._`) and other files are passed over.
 
     Raises FileFormatError where the archive is missing, damaged or cut off (after the files before
     that place were given), for a member above `max_bytes`, and for a number that comes twice.
     """
-    pattern = re.compile(rf'[^/]*?(\d{{1,9}}){re.escape(suffix)}', re.IGNORECASE)
+    pattern = re.compile(rf'(?!\.)[^/]*?(\d{{1,9}}){re.escape(suffix)}', re.IGNORECASE)
     seen: set[int] = set()
     if not archive.is_file():
         raise FileFormatError(f'{archive} is missing; download it again')

@@ -23,7 +23,7 @@ from msdesis_ros.data.conversion.places import (
 )
 from msdesis_ros.data.conversion.point_clouds import read_cloud, read_point_map
 from msdesis_ros.data.conversion.records import Faults, Outcome, Record, Settings
-from msdesis_ros.data.conversion.scared_tree import KeyFrame
+from msdesis_ros.data.conversion.scared_tree import CALIBRATION_NAME, KeyFrame
 from msdesis_ros.data.conversion.scared_truths import left_half
 from msdesis_ros.data.conversion.scared_views import (
     PRODUCTS,
@@ -67,6 +67,9 @@ def convert_key_frames(
     if tree:
         for key in keys:
             refuse_source(key.folder, out / key.name)
+        # Nor into a copy of them: Left_Image.png is the name of a source and of a result.
+        for published in out.glob(f'dataset_*/keyframe_*/{CALIBRATION_NAME}'):
+            refuse_source(published.parent, published.parent)
     if overwrite:
         # All of them, before the record is: one folder holds the results of one setting.
         _clear(out, tree)

@@ -12,6 +12,7 @@ from msdesis_ros.core.errors import FileFormatError, UsageError
 # The archives of the two sets that the challenge tested with unpack to names with `test_`.
 _DATASET = re.compile(r'(?:test_)?dataset_?(\d+)')
 _KEY_FRAME = re.compile(r'keyframe_?(\d+)')
+CALIBRATION_NAME = 'endoscope_calibration.yaml'
 _CLOUDS = ('point_cloud.obj', 'left_point_cloud.obj')
 
 
@@ -36,7 +37,7 @@ class KeyFrame:
     @property
     def calibration(self) -> Path:
         """M1, D1, M2, D2, R, T as an OpenCV YAML."""
-        return self.folder / 'endoscope_calibration.yaml'
+        return self.folder / CALIBRATION_NAME
 
     @property
     def left_image(self) -> Path:

@@ -31,7 +31,7 @@ class Features(NamedTuple):
 class Encoder(nn.Module):
     """N x 3 x H x W normalised float32, sides multiples of 32 -> Features.
 
-    It goes down to 1/64, rounding up, so that the mask sees what a whole instrument looks like.
+    It goes down to 1/64, rounding up, so that a match knows of the whole scene around it.
     """
 
     def __init__(self, widths: Widths) -> None:
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         self.up_sixteenth = UpAndMerge(coarse, sixteenth, sixteenth)
         self.up_eighth = UpAndMerge(sixteenth, eighth, eighth)
         self.up_quarter = UpAndMerge(eighth, quarter, quarter)
-        # Edges of a pixel's width, for the upsampling and the mask.
+        # Edges of a pixel's width, for the upsampling.
         self.detail = nn.Conv2d(4 * half, quarter, 1)
 
     def forward(self, picture: Tensor) -> Features:

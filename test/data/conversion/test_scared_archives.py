@@ -41,6 +41,11 @@ def test_the_number_of_a_frame_is_that_of_its_name_in_the_archives_order(tmp_pat
     assert frames(write(tmp_path / 'a.tar.gz', members)) == [(12, b'a'), (3, b'bc')]
 
 
+def test_what_macos_packs_beside_each_file_is_no_frame(tmp_path):
+    members = [('._p000001.tiff', b'about it'), ('p000001.tiff', b'a'), ('data/.p2.tiff', b'no')]
+    assert frames(write(tmp_path / 'a.tar.gz', members)) == [(1, b'a')]
+
+
 def test_no_name_in_an_archive_writes_or_reads_outside_of_it(tmp_path):
     inside = tmp_path / 'data'
     inside.mkdir()

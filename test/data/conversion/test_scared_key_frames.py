@@ -124,6 +124,14 @@ def test_one_key_frame_lands_where_all_would_put_it(tree, tmp_path):
     assert contents(tree) == before
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_copy_of_the_published_data_is_no_place_for_a_tree(tree, own_tree, overwrite):
+    before = contents(own_tree)
+    with pytest.raises(UsageError, match='the published data'):
+        convert(tree / 'dataset_2', own_tree, ALL, tree=True, overwrite=overwrite)
+    assert contents(own_tree) == before
+
+
 def test_as_a_tree_the_files_have_their_published_names(tree, tmp_path):
     convert(tree / 'dataset_2', tmp_path, ALL, tree=True)
     stems = ['Left_Image', 'depthmap', 'depthmap_rectified', 'depthmap_undistorted', 'disparity']
