@@ -202,10 +202,15 @@ class DemoGraph:
 
 
 class _Watcher:
-    """Looks at the graph from the demo's own process."""
+    """Looks at the graph from the demo's own process.
+
+    Ctrl-C is noted, and raised by `spin`: where it falls into a callback of rclpy, an exception of
+    the signal's own may be lost there.
+    """
 
     def __init__(self, image_topics: tuple[str, ...]) -> None:
         self._image_topics = image_topics
+        self._interrupted = False
 
     def __enter__(self) -> _Watcher:
         import rclpy
@@ -218,11 +223,16 @@ class _Watcher:
         self.results = 0
         self._last_s = time.monotonic()
         self._node.create_subscription(DiagnosticArray, 'status', self._count, 10)
+        self._handler = signal.signal(signal.SIGINT, self._note_interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._handler)
         self._node.destroy_node()
         self._rclpy.try_shutdown()
+
+    def _note_interrupt(self, *_: object) -> None:
+        self._interrupted = True
 
     def _count(self, _: object) -> None:
         self.results += 1
@@ -235,6 +245,8 @@ class _Watcher:
 
     def spin(self) -> None:
         self._rclpy.spin_once(self._node, timeout_sec=0.1)
+        if self._interrupted:
+            raise KeyboardInterrupt
 
     def graph_is_ready(self) -> bool:
         """The node listens, and the recorder hears every result."""
