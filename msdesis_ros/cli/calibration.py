@@ -19,6 +19,7 @@ from msdesis_ros.core.errors import CalibrationError, UsageError
 from msdesis_ros.core.quality import QualityLimits
 from msdesis_ros.core.rectification import Rectifier
 from msdesis_ros.core.rig import StereoRig
+from msdesis_ros.data.board_pictures import board_pictures
 from msdesis_ros.data.calibration_files import Unit, calibration_paths
 from msdesis_ros.data.calibration_writer import (
     OPENCV_SUFFIXES,
@@ -135,7 +136,7 @@ def check(
     """
     if not max_offset_px > 0:
         raise UsageError(f'--max-offset-px is {max_offset_px:g}; expected a positive number')
-    files = () if pairs is None else find_pairs(left=pairs[0], right=pairs[1])
+    files = () if pairs is None else _picture_pairs(*pairs)
     first = read_rgb(files[0][0]) if files else None
     image_size = None if first is None else (first.shape[1], first.shape[0])
     stored = _read(file, unit, size, image_size)
@@ -145,6 +146,19 @@ def check(
     typer.echo(f'gate: accepted, {rig.summary}')
     if files:
         _measure(rig, files, max_offset_px)
+
+
+def _picture_pairs(left: Path, right: Path) -> tuple[tuple[Path, Path], ...]:
+    """Two pictures; of two folders those that belong together by their names, never by order."""
+    if not (left.is_dir() and right.is_dir()):
+        return find_pairs(left=left, right=right)
+    found = []
+    for name, one, other in board_pictures(left, right):
+        if one is None or other is None:
+            typer.echo(f'warning: {name} has no partner and is left out', err=True)
+        else:
+            found.append((one, other))
+    return tuple(found)
 
 
 def _measure(rig: StereoRig, files: tuple[tuple[Path, Path], ...], limit_px: float) -> None:

@@ -84,9 +84,11 @@ def read_ply(path: str | os.PathLike[str]) -> PlyCloud:
         if lines == _header(count, fields).decode().splitlines():
             break
     else:
+        mesh = any(line.startswith('element face ') for line in lines)
         raise FileFormatError(
-            f'{path} is not a PLY of this project: expected binary_little_endian 1.0 with float '
-            'x y z, uchar red green blue and optionally uchar label'
+            f'{path} is {"a mesh" if mesh else "not a PLY of this project"}: expected points in '
+            'binary_little_endian 1.0 with float x y z, uchar red green blue and optionally uchar '
+            'label'
         )
     dtype = np.dtype(fields)
     if len(body) != count * dtype.itemsize:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,7 @@ def reconstruct_world(
     """
     if settings.mesh:
         raise UsageError('with poses all frames become one cloud of points; leave out --mesh')
-    numbers = [_frame_number(name, poses) for name in source.names]
+    numbers = _frame_numbers(source.names, poses)
     account, cloud = Account(), VoxelCloud(settings.voxel_m, max_voxels=settings.max_voxels)
     first: SurfaceFrame | None = None
     places: list[np.ndarray] = []
@@ -295,6 +295,18 @@ def _write_still(viewer: SurfaceViewer, out: Path, account: Account) -> None:
     if STILL not in account.files:
         write_image(out / STILL, viewer.picture(0))
         account.files.append(STILL)
+
+
+def _frame_numbers(names: Sequence[str], poses: Mapping[int, np.ndarray]) -> list[int]:
+    found: dict[int, str] = {}
+    for name in names:
+        number = _frame_number(name, poses)
+        if (other := found.setdefault(number, name)) != name:
+            raise FileFormatError(
+                f'{other} and {name} would both have pose {number}; the last number in the name '
+                'of a frame must be that of its pose'
+            )
+    return list(found)
 
 
 def _frame_number(name: str, poses: Mapping[int, np.ndarray]) -> int:

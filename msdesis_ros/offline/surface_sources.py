@@ -168,19 +168,19 @@ class FolderSource:
 
 
 def pairs_of_rows(rows: Sequence[PairRow]) -> list[NamedPair]:
-    """The pairs of a list, named after their left pictures, with the line where that is not one
-    name a pair.
+    """The pairs of a list, named after their left pictures; where several have one name, with
+    that of its folder (000012/left.png is 000012_left), or else with the line before it.
     """
-    stems = [row.left.stem for row in rows]
-    counts = Counter(stems)
+    names = [row.left.stem for row in rows]
+    for more in ([row.left.parent.name for row in rows], [f'{row.line:06d}' for row in rows]):
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 else f'{first}_{name}'
+            for first, name in zip(more, names, strict=True)
+        ]
     return [
-        NamedPair(
-            stem if counts[stem] == 1 else f'{row.line:06d}_{stem}',
-            row.left,
-            row.right,
-            row.calibration,
-        )
-        for stem, row in zip(stems, rows, strict=True)
+        NamedPair(name, row.left, row.right, row.calibration)
+        for name, row in zip(names, rows, strict=True)
     ]
 
 

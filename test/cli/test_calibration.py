@@ -14,7 +14,7 @@ import yaml
 from msdesis_ros.core.stereo_calibration import StereoCalibration
 from msdesis_ros.data.calibration_files import read_calibration
 from msdesis_ros.data.calibration_writer import write_ros_camera_infos, write_stereo_calibration
-from msdesis_ros.data.images import write_image
+from msdesis_ros.data.images import read_rgb, write_image
 
 sys.path.append(str(Path(__file__).parents[1]))
 import board_scenes as scenes
@@ -200,6 +200,15 @@ def test_check_accepts_a_good_rig_and_measures_its_rows(command, stereo, texture
     offset = float(told.split('left.png: rows ')[1].split(' px')[0])
     assert abs(offset) < 0.2
     assert 'in 1 of 1 pairs' in told
+
+
+def test_check_pairs_two_folders_by_name_and_never_by_order(command, stereo, textured, tmp_path):
+    for side, picture, numbers in zip(('left', 'right'), textured, ((1, 2), (2, 3)), strict=True):
+        for number in numbers:
+            write_image(tmp_path / side / f'{number}.png', read_rgb(picture))
+    code, told, warned = command('check', stereo, '--pairs', tmp_path / 'left', tmp_path / 'right')
+    assert code == 0 and 'in 1 of 1 pairs' in told
+    assert '1.png has no partner' in warned and '3.png has no partner' in warned
 
 
 def test_check_refuses_what_the_gate_refuses(command, tmp_path):

@@ -224,6 +224,7 @@ def test_a_model_without_a_mask_says_so_and_what_to_do(run, trees, tmp_path) -> 
     ('options', 'words'),
     [
         (('--predictions', 'saved', '--threshold', '0.5'), '--threshold is for a model run now'),
+        (('--predictions', 'saved', '--threshold', '0'), '--threshold is for a model run now'),
         (('--predictions', 'saved', '--left-only'), '--left-only is for a model run now'),
         (('--predictions', 'saved', '--model', 'opencv_sgbm'), '--model is for a model'),
         (('--predictions', 'none'), 'none does not exist'),

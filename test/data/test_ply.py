@@ -91,6 +91,14 @@ def test_another_kind_of_file_is_refused(tmp_path, content):
         read_ply(tmp_path / 'a.ply')
 
 
+def test_a_mesh_is_named_as_one(tmp_path, cloud):
+    write_ply(tmp_path / 'a.ply', *cloud)
+    data = (tmp_path / 'a.ply').read_bytes()
+    (tmp_path / 'a.ply').write_bytes(data.replace(b'end_header', b'element face 0\nend_header'))
+    with pytest.raises(FileFormatError, match='is a mesh: expected points'):
+        read_ply(tmp_path / 'a.ply')
+
+
 def test_a_missing_cloud_is_named(tmp_path):
     with pytest.raises(FileFormatError, match=r'nothing\.ply'):
         read_ply(tmp_path / 'nothing.ply')

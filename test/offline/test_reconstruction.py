@@ -249,6 +249,12 @@ def test_a_frame_without_a_pose_is_named_before_any_work(tmp_path, name, message
         reconstruct_world(source, {0: np.eye(4)}, tmp_path, SurfaceSettings())
 
 
+def test_two_frames_of_one_pose_are_named_before_any_work(tmp_path):
+    source = Frames(frame_1_cam0=MsdesisError('looked at'), frame_2_cam0=MsdesisError('looked at'))
+    with pytest.raises(FileFormatError, match='frame_1_cam0 and frame_2_cam0 .* both have pose 0'):
+        reconstruct_world(source, {0: np.eye(4)}, tmp_path, SurfaceSettings())
+
+
 def test_a_world_where_every_frame_fails_is_no_file(tmp_path):
     source = Frames(a0=MsdesisError('broken'))
     account = reconstruct_world(source, {0: np.eye(4)}, tmp_path, SurfaceSettings())

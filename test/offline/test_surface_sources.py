@@ -114,18 +114,25 @@ def test_pictures_of_unknown_geometry_are_wrong_use(pair_rows, fake_backend):
         source.frame(0)
 
 
-def test_rows_that_share_a_name_are_told_apart_by_their_line(tmp_path):
+def test_rows_that_share_a_name_are_told_apart_by_folder_or_line(tmp_path):
     rows = [
         PairRow(line, tmp_path / folder / name, tmp_path / 'r' / name, {}, calibration)
         for line, folder, name, calibration in (
             (2, 'a', '1.png', None),
             (3, 'b', '1.png', 'c.json'),
             (5, 'b', '2.png', None),
+            (6, '000012', 'left.png', None),
+            (7, '000013', 'left.png', None),
+            (8, 'x/000012', 'right.png', None),
+            (9, 'y/000012', 'right.png', None),
         )
     ]
     pairs = pairs_of_rows(rows)
-    assert [pair.name for pair in pairs] == ['000002_1', '000003_1', '2']
-    assert [pair.calibration for pair in pairs] == [None, 'c.json', None]
+    # The last number of a name is that of its pose: not the line's, where another one is known.
+    names = ['a_1', 'b_1', '2', '000012_left', '000013_left']
+    names += ['000008_000012_right', '000009_000012_right']
+    assert [pair.name for pair in pairs] == names
+    assert [pair.calibration for pair in pairs] == [None, 'c.json', *[None] * 5]
 
 
 def test_a_folder_with_left_and_right_in_it_is_paired_by_name(pair_rows, tmp_path):

@@ -30,7 +30,7 @@ class ConvexUpsampling(nn.Module):
         batch = weights.shape[0]
         weights = weights.view(batch, NEIGHBOURS, REFINE_STRIDE**2, height, width)
         # A softmax over the second of five dimensions, spelled out: as one operation it takes half
-        # of the whole network's time in ONNX Runtime 1.30 on a CPU.
+        # of the whole network's time in ONNX Runtime 1.31 on a CPU.
         shares = torch.exp(weights - weights.amax(dim=1, keepdim=True))
         padded = functional.pad(plane, (1, 1, 1, 1), mode='replicate')
         around = torch.cat(
