@@ -71,6 +71,7 @@ def pair(
     Example: msdesis evaluate pair L.png R.png --rectified --truth disparity.tiff --out out/eval
     """
     files = {'truth': truth, 'mask_truth': mask_truth, 'occlusion_truth': occlusion_truth}
+    rig_options.require_alpha(alpha)
     rig_options.require_files(left, right, *(path for path in files.values() if path))
     raw_pair = RawPair(read_rgb(left), read_rgb(right), stamp_ns=0, right_stamp_ns=0)
     rig = rig_options.rig_from_options(

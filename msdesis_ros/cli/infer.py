@@ -66,6 +66,7 @@ def pair(
 
     Example: msdesis infer pair left.png right.png --calibration stereo.json --out out/pair
     """
+    rig_options.require_alpha(alpha)
     rig_options.require_files(left, right)
     left_rgb, right_rgb = read_rgb(left), read_rgb(right)
     require_equal_size(left_rgb, right_rgb)

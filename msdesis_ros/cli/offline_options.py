@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from msdesis_ros import __version__
+from msdesis_ros.cli import rig_options
 from msdesis_ros.cli.model_options import ModelChoice
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
@@ -99,10 +100,7 @@ class OfflineChoice:
     def __post_init__(self) -> None:
         if not self.ray and (self.ray_address is not None or self.ray_gpus):
             raise UsageError('--ray-address and --ray-gpus go with --ray')
-        if self.alpha != -1 and not 0 <= self.alpha <= 1:
-            raise UsageError(
-                f'--alpha is {self.alpha:g}; expected -1 (as calibrated) or a number from 0 to 1'
-            )
+        rig_options.require_alpha(self.alpha)
 
     @property
     def recipe(self) -> Recipe:

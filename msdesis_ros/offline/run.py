@@ -134,7 +134,8 @@ def process_rows(
     """Do every row that the journal does not know as finished, and write down each that is done.
 
     `again`: do all of them. `on_outcome` is told of each row, None for one that was finished
-    before. Raises as `Runner.run`; the journal then knows what was done until there.
+    before. What an earlier run made of rows that fail is removed at the end, unless all of them
+    fail. Raises as `Runner.run`; the journal then knows what was done until there.
     """
     summary = Summary()
     remove_leftovers(rows)
@@ -160,9 +161,12 @@ def process_rows(
                     summary.done += 1
                     summary.count(outcome.entry)
                 else:
-                    journal.remove_outdated(outcome.row)
                     summary.failed.append(outcome)
                 on_outcome(outcome)
+        # Where no row could be done a disk is missing rather than every picture broken.
+        if summary.done or summary.finished_before:
+            for failed in summary.failed:
+                journal.remove_outdated(failed.row)
     finally:
         remove_leftovers(rows)
     return summary

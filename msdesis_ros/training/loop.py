@@ -83,7 +83,7 @@ class Training:
         network = network_of(config)
         if config.init:
             load_weights(network, Path(config.init))
-        if config.mask_encoder.weights:
+        if config.mask_encoder.weights and not resume:  # a checkpoint holds them
             load_mask_encoder(network, Path(config.mask_encoder.weights))
         self._network = self._runner.placed(network)
         self._objective = objective_of(config, network)

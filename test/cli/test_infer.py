@@ -99,6 +99,7 @@ def test_a_grey_picture_and_odd_sizes_are_taken(tmp_path):
 
 
 WRONG_USE = {
+    'an alpha beyond 1': (['--rectified', '--alpha', 2], '--alpha is 2; expected -1, or'),
     'geometry left open': ([], '--calibration'),
     'half a geometry': (['--rectified', '--focal-px', '500'], 'go together'),
     'two geometries': (

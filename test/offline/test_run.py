@@ -118,6 +118,15 @@ def test_a_row_that_cannot_be_read_any_more_keeps_no_result_of_before(run, pair_
     assert not rows[0].outputs['disparity'].exists() and rows[1].outputs['disparity'].exists()
 
 
+def test_where_no_row_can_be_read_what_was_made_before_stays(run, pair_rows):
+    # A disk that is not there would cost the results of days.
+    rows = pair_rows(3)
+    run(rows)
+    rows[0].left.parent.rename(rows[0].left.parents[1] / 'away')
+    assert len(run(rows).failed) == 3
+    assert all(row.outputs['disparity'].exists() for row in rows)
+
+
 def test_half_files_of_a_killed_run_are_removed_and_nothing_else(run, pair_rows):
     rows = pair_rows(2)
     folder = rows[0].outputs['disparity'].parent

@@ -7,7 +7,7 @@ scale factor; a second run goes on only with the same settings.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,16 @@ class Record:
         }
         with atomic_write(self.path) as temporary:
             temporary.write_text(json.dumps(tree, indent=2) + '\n', encoding='utf-8')
+
+
+def refuse_unknown(record: Path, results: Iterable[Path]) -> None:
+    """Raise UsageError for results without their record: who made them, and how, nobody knows."""
+    first = None if record.is_file() else next(iter(results), None)
+    if first is not None:
+        raise UsageError(
+            f'{first} is there, but no {record.name} that says with what settings it was made: '
+            'choose another --out, or --overwrite to make it again'
+        )
 
 
 def write_truth(path: Path, values: np.ndarray, scale_factor: float) -> int:

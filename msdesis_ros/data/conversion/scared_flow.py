@@ -11,7 +11,7 @@ from msdesis_ros.core.projection import View, front_points, project
 from msdesis_ros.data.conversion.frame_archives import read_poses
 from msdesis_ros.data.conversion.places import Tell, refuse_source, silent
 from msdesis_ros.data.conversion.point_clouds import read_cloud
-from msdesis_ros.data.conversion.records import Faults, Outcome, Record
+from msdesis_ros.data.conversion.records import Faults, Outcome, Record, refuse_unknown
 from msdesis_ros.data.conversion.scared_tree import KeyFrame
 from msdesis_ros.data.conversion.scared_views import read_scared_calibration
 from msdesis_ros.data.images import read_rgb, write_image
@@ -85,6 +85,7 @@ def _convert(
     if overwrite:
         for path in (folder / FOLDER).glob('[0-9]*.png'):
             path.unlink()
+    refuse_unknown(folder / RECORD_FILE, (folder / FOLDER).glob('[0-9]*.png'))
     missing = [number for number in pairs if not places[number].is_file()]
     settings = {'stored': _STORED, 'key_frame': key.name, 'cloud': cloud}
     record = Record(folder / RECORD_FILE, settings, overwrite=overwrite)

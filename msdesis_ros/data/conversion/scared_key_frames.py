@@ -6,7 +6,7 @@ Training layout: `out/<product>/<dataset>_<keyframe>.png`, calibrations likewise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,13 @@ from msdesis_ros.data.conversion.places import (
     silent,
 )
 from msdesis_ros.data.conversion.point_clouds import read_cloud, read_point_map
-from msdesis_ros.data.conversion.records import Faults, Outcome, Record, Settings
+from msdesis_ros.data.conversion.records import (
+    Faults,
+    Outcome,
+    Record,
+    Settings,
+    refuse_unknown,
+)
 from msdesis_ros.data.conversion.scared_tree import CALIBRATION_NAME, KeyFrame
 from msdesis_ros.data.conversion.scared_truths import left_half
 from msdesis_ros.data.conversion.scared_views import (
@@ -73,6 +79,7 @@ def convert_key_frames(
     if overwrite:
         # All of them, before the record is: one folder holds the results of one setting.
         _clear(out, tree)
+    refuse_unknown(out / RECORD_FILE, _pictures(out, tree))
     record = Record(
         out / RECORD_FILE,
         {
@@ -129,12 +136,20 @@ def _convert(key: KeyFrame, out: Path, settings: Settings, tree: bool, outcome: 
 
 
 def _clear(out: Path, tree: bool) -> None:
-    stems = [_STEMS.get(name, name) for names in PRODUCTS.values() for name in names]
-    calibration = Path(CALIBRATION_FILE)
-    for stem, suffix in (*((stem, '.png') for stem in stems), (calibration.stem, '.json')):
-        pattern = f'dataset_*/keyframe_*/{stem}{suffix}' if tree else f'{stem}/[0-9]*_*{suffix}'
-        for path in out.glob(pattern):
-            path.unlink()
+    calibrations = _files(out, Path(CALIBRATION_FILE).stem, '.json', tree)
+    for path in [*_pictures(out, tree), *calibrations]:
+        path.unlink()
+
+
+def _pictures(out: Path, tree: bool) -> Iterator[Path]:
+    for name in (name for names in PRODUCTS.values() for name in names):
+        yield from _files(out, _STEMS.get(name, name), '.png', tree)
+
+
+def _files(out: Path, stem: str, suffix: str, tree: bool) -> Iterator[Path]:
+    yield from out.glob(
+        f'dataset_*/keyframe_*/{stem}{suffix}' if tree else f'{stem}/[0-9]*_*{suffix}'
+    )
 
 
 def _truths(key: KeyFrame, views: ScaredViews, cloud: str | None) -> dict[str, np.ndarray]:

@@ -21,7 +21,13 @@ from msdesis_ros.data.conversion.places import (
     say_scale,
     silent,
 )
-from msdesis_ros.data.conversion.records import Faults, Outcome, Record, Settings
+from msdesis_ros.data.conversion.records import (
+    Faults,
+    Outcome,
+    Record,
+    Settings,
+    refuse_unknown,
+)
 from msdesis_ros.data.conversion.scared_tree import KeyFrame
 from msdesis_ros.data.conversion.scared_truths import (
     Truth,
@@ -110,6 +116,8 @@ class _Sequence:
         self.root = folder if from_poses else folder / 'data'
 
     def run(self, tell: Tell) -> None:
+        if not self.overwrite:
+            refuse_unknown(self.folder / RECORDS[self.from_poses], self.pictures_there())
         # Both kinds of truth share the calibration, so that one cannot change it alone.
         alone = not (self.folder / RECORDS[not self.from_poses]).is_file()
         place_calibration(
@@ -217,11 +225,14 @@ class _Sequence:
         stems = {path.stem for path in (self.root / self.views.names[0]).glob('[0-9]*.png')}
         return {int(stem) for stem in stems if stem.isdigit() and self.present(int(stem))}
 
+    def pictures_there(self) -> Iterator[Path]:
+        for name in (*PICTURES, *TRUTHS):
+            yield from (self.root / name).glob('[0-9]*.png')
+
     def clear(self) -> None:
         """Remove what an earlier run wrote, whatever its products were."""
-        for name in (*PICTURES, *TRUTHS):
-            for path in (self.root / name).glob('[0-9]*.png'):
-                path.unlink()
+        for path in list(self.pictures_there()):
+            path.unlink()
         if not self.from_poses:
             (self.folder / VALID_FILE).unlink(missing_ok=True)
 

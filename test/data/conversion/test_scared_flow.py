@@ -90,6 +90,9 @@ def test_a_second_run_goes_on_and_another_cloud_is_not_mixed_in(tree, tmp_path):
         convert_flow(key, out, cloud='clean.ply')
     with pytest.raises(UsageError, match='the published data'):
         convert_flow(key, tree)
+    (folder.parent / 'conversion_flow.json').unlink()
+    with pytest.raises(UsageError, match=r'no conversion_flow\.json'):
+        convert_flow(key, out)
 
 
 def test_a_bad_pose_costs_the_flows_that_need_it_and_is_named(tree, tmp_path):

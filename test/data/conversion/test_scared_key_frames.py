@@ -132,6 +132,18 @@ def test_a_copy_of_the_published_data_is_no_place_for_a_tree(tree, own_tree, ove
     assert contents(own_tree) == before
 
 
+@pytest.mark.parametrize('as_tree', [False, True])
+def test_results_that_no_record_tells_of_are_not_taken_for_ones_own(tree, tmp_path, as_tree):
+    # The published tools have the same names, but other settings and rounding.
+    convert(tree, tmp_path, tree=as_tree)
+    (tmp_path / 'conversion_keyframes.json').unlink()
+    before = contents(tmp_path)
+    with pytest.raises(UsageError, match=r'no conversion_keyframes\.json'):
+        convert(tree, tmp_path, tree=as_tree)
+    assert contents(tmp_path) == before
+    assert convert(tree, tmp_path, tree=as_tree, overwrite=True).made == 3
+
+
 def test_as_a_tree_the_files_have_their_published_names(tree, tmp_path):
     convert(tree / 'dataset_2', tmp_path, ALL, tree=True)
     stems = ['Left_Image', 'depthmap', 'depthmap_rectified', 'depthmap_undistorted', 'disparity']

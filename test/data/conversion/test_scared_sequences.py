@@ -433,6 +433,17 @@ def test_sequences_and_moved_clouds_in_one_folder_keep_one_calibration(own_tree,
     assert len(list(out.rglob('disparity/*.png'))) == 6
 
 
+def test_results_that_no_record_tells_of_are_not_taken_for_ones_own(own_tree, tmp_path):
+    out = tmp_path / 'out'
+    convert(own_tree / 'dataset_8/keyframe_0', out)
+    (record,) = out.rglob('conversion_sequence.json')
+    record.unlink()
+    with pytest.raises(UsageError, match=r'no conversion_sequence\.json'):
+        convert(own_tree / 'dataset_8/keyframe_0', out)
+    assert not record.exists()
+    assert convert(own_tree / 'dataset_8/keyframe_0', out, overwrite=True).made > 0
+
+
 def test_results_never_go_into_the_published_data(own_tree):
     before = files(own_tree)
     with pytest.raises(UsageError, match='the published data'):
