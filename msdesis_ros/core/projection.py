@@ -29,6 +29,10 @@ class View:
     distortion: np.ndarray | None = None
 
 
+# Tangents of angles at which no lens has turned back, and differences drown in rounding.
+_STRAIGHT = 1e-6
+
+
 def project(points: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Where points fall: N x 2 float64 px (u, v), and their N depths along the view's axis.
 
@@ -105,7 +109,7 @@ def _bent(points: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarray)
 def _largest_radius(distortion: np.ndarray, radii: np.ndarray) -> float:
     """Where the distorted radius stops growing, in tangents of the angle; inf if nowhere."""
     largest = float(radii.max(initial=0.0))
-    if largest == 0:
+    if largest < _STRAIGHT:
         return np.inf
     radial = distortion.ravel().copy()
     radial[[index for index in _NOT_RADIAL if index < len(radial)]] = 0

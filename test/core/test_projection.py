@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from msdesis_ros.core.projection import View, depth_map, project
@@ -44,6 +44,7 @@ def test_a_point_goes_to_the_pixel_whose_centre_is_nearest():
 
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-0.5, 0.5), st.floats(-0.4, 0.4), st.floats(5, 200))
+@example(0.0, 5e-324, 5.0)
 def test_a_lens_bends_the_rays_as_browns_model_says(x, y, z):
     k1, k2, p1, p2, k3 = d = (-0.09, 0.02, 0.0012, -0.0008, 0.004)
     r2 = x * x + y * y
