@@ -11,8 +11,9 @@ import typer
 
 from msdesis_ros.cli import model_options, reconstruct_view, rig_options
 from msdesis_ros.cli.option_groups import with_option_groups
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.cli.reconstruct_sources import Given, RigChoice, open_source
-from msdesis_ros.cli.reconstruct_view import OpenView, ViewChoice, open_view, progress_bar
+from msdesis_ros.cli.reconstruct_view import OpenView, ViewChoice, open_view
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.core.surface_mesh import EdgeLimits
 from msdesis_ros.data.cloud_view.viewer import ViewSettings, point_widths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.cloud_view.viewer import SurfaceViewer, ViewSettings
@@ -119,11 +118,3 @@ def open_view(choice: ViewChoice, out: Path, bar: Progress) -> Iterator[OpenView
             bar.update(task, completed=writer.count, total=max(round_of, writer.count))
 
         yield OpenView(viewer, show)
-
-
-def progress_bar() -> Progress:
-    """Bars of frames and pictures; silent where nobody watches."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )

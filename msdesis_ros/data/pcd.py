@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.images import atomic_write
+from msdesis_ros.data.ply import require_cloud
 
 
 def write_pcd(
@@ -32,13 +32,7 @@ def write_pcd(
         UsageError: shapes, types or values are not as above.
         MsdesisError: the file cannot be written.
     """
-    count = len(points_m)
-    _expect('points_m', points_m, (count, 3), np.float32)
-    _expect('colours', colours, (count, 3), np.uint8)
-    if labels is not None:
-        _expect('labels', labels, (count,), np.uint8)
-    if not np.isfinite(points_m).all():
-        raise UsageError('points_m has NaN or infinite points; write the valid points only')
+    count = require_cloud(points_m, colours, labels)
     fields = [('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('rgb', '<u4')]
     records = np.empty(count, fields if labels is None else [*fields, ('label', '<u4')])
     for column, name in enumerate('xyz'):
@@ -69,11 +63,3 @@ def _header(count: int, *, with_labels: bool) -> bytes:
         'DATA binary',
     ]
     return ('\n'.join(lines) + '\n').encode('ascii')
-
-
-def _expect(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:
-    if array.shape != shape or array.dtype != dtype:
-        raise UsageError(
-            f'{name} is {array.dtype} of shape {array.shape}, expected {np.dtype(dtype)} of shape '
-            f'{shape}'
-        )

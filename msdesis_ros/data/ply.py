@@ -45,13 +45,7 @@ def write_ply(
         UsageError: shapes, types or values are not as above.
         MsdesisError: the file cannot be written.
     """
-    count = len(points_m)
-    _expect('points_m', points_m, (count, 3), np.float32)
-    _expect('colours', colours, (count, 3), np.uint8)
-    if labels is not None:
-        _expect('labels', labels, (count,), np.uint8)
-    if not np.isfinite(points_m).all():
-        raise UsageError('points_m has NaN or infinite points; write the valid points only')
+    count = require_cloud(points_m, colours, labels)
     fields = _fields(with_labels=labels is not None)
     vertices = np.empty(count, np.dtype(fields))
     for column, (name, _) in enumerate(_POINT_FIELDS):
@@ -128,6 +122,18 @@ def _split(data: bytes, path: Path) -> tuple[list[str], bytes]:
         raise FileFormatError(f'{path} is not a PLY file: it lacks the header')
     end += len(mark)
     return data[:end].decode('ascii', errors='replace').splitlines(), data[end:]
+
+
+def require_cloud(points_m: np.ndarray, colours: np.ndarray, labels: np.ndarray | None) -> int:
+    """The number of points; UsageError for arrays that are no cloud, as `write_ply` takes one."""
+    count = len(points_m)
+    _expect('points_m', points_m, (count, 3), np.float32)
+    _expect('colours', colours, (count, 3), np.uint8)
+    if labels is not None:
+        _expect('labels', labels, (count,), np.uint8)
+    if not np.isfinite(points_m).all():
+        raise UsageError('points_m has NaN or infinite points; write the valid points only')
+    return count
 
 
 def _expect(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:

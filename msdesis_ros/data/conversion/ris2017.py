@@ -19,29 +19,16 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from msdesis_ros.core.errors import CalibrationError, FileFormatError, UsageError
+from msdesis_ros.data.conversion.records import Outcome
 from msdesis_ros.data.conversion.ris2017_set import RisOptions, SetConversion
 from msdesis_ros.data.conversion.ris2017_tree import RawFrame, list_raw
 from msdesis_ros.data.images import atomic_write
 
 SETTINGS = 'conversion.json'
-
-
-@dataclass
-class Outcome:
-    """What a conversion did: frames made now, frames that were there, and what it could not do.
-
-    problems: a sentence about each file or set that could not be converted. notes: sentences
-    about what is not wrong but worth knowing.
-    """
-
-    made: int = 0
-    kept: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 class RisConversion:
