@@ -13,6 +13,11 @@ def rectified_points(points_px: np.ndarray, camera: CameraCalibration) -> np.nda
     return _undistorted(points_px, camera, camera.rectification, camera.projection[:, :3])
 
 
+def rectified_rays(points_px: np.ndarray, camera: CameraCalibration) -> np.ndarray:
+    """Points of the raw picture (N x 2 px) as rays (x, y, 1) of the rectified view, N x 2."""
+    return _undistorted(points_px, camera, camera.rectification, np.eye(3))
+
+
 def normalised_points(points_px: np.ndarray, camera: CameraCalibration) -> np.ndarray:
     """Points of the raw picture (N x 2 px) as rays (x, y, 1) of the camera itself, N x 2."""
     return _undistorted(points_px, camera, np.eye(3), np.eye(3))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
+from msdesis_ros.core.camera_points import rectified_rays
 from msdesis_ros.core.errors import CalibrationError
 from msdesis_ros.core.left_rig import LeftRig, ViewGeometry
 from msdesis_ros.core.rig import StereoGeometry, StereoRig
@@ -212,30 +213,7 @@ def _rectified_border(camera: CameraCalibration, side: str) -> np.ndarray:
         'top': (along_x, np.zeros_like(along_x)),
         'bottom': (along_x, np.full_like(along_x, height - 1)),
     }[side]
-    points = np.stack([x, y], axis=1).reshape(-1, 1, 2)
-    if camera.distortion_model == 'equidistant':
-        undistorted = cv2.fisheye.undistortPoints(
-            points,
-            camera.camera_matrix,
-            camera.distortion.reshape(4, 1),
-            R=camera.rectification,
-        )
-    else:
-        undistorted = _undistort(points, camera)
-    return undistorted.reshape(-1, 2)
-
-
-def _undistort(points: np.ndarray, camera: CameraCalibration) -> np.ndarray:
-    """To normalised rectified coordinates, iterated until it converges.
-
-    OpenCV's default of five iterations is off by 0.3 px at the corner of a barrel of k1 = -0.25.
-    """
-    arguments = (points, camera.camera_matrix, camera.distortion)
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
-    iterate = getattr(cv2, 'undistortPointsIter', None)  # OpenCV 4; merged into the next in 5
-    if iterate is not None:
-        return iterate(*arguments, camera.rectification, np.eye(3), criteria)
-    return cv2.undistortPoints(*arguments, R=camera.rectification, criteria=criteria)
+    return rectified_rays(np.stack([x, y], axis=1), camera)
 
 
 def _shifted_left(picture: np.ndarray, shift_px: int) -> np.ndarray:
