@@ -9,8 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# The same examples in every run, so that a change is what breaks a test; HYPOTHESIS_PROFILE=search
+# looks for new ones. A slow machine is no failure.
+settings.register_profile('fixed', derandomize=True, deadline=None)
+settings.register_profile('search', max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'fixed'))
 
 
 @pytest.fixture(scope='session')

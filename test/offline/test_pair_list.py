@@ -161,7 +161,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, table):
                 Path(right),
                 {kind: Path(name) for kind, name in outputs.items() if name},
                 # A comma would be two files, whose blanks do not count.
-                calibration.replace(',', '') if calibration else None,
+                calibration.replace(',', '').strip() if calibration else None,
             )
         )
     write_pair_list(path, rows)
