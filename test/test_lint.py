@@ -57,6 +57,19 @@ def test_the_rooms_import_downwards_only(project_root):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.fixture(scope='module')
+def empty_rooms(project_root, tmp_path_factory):
+    """The packages alone, whose imports keep the rules. Leave it as it was."""
+    folder = tmp_path_factory.mktemp('rooms')
+    shutil.copy(project_root / 'pyproject.toml', folder)
+    for source in (project_root / 'msdesis_ros').rglob('__init__.py'):
+        empty = folder / source.relative_to(project_root)
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        empty.touch()
+    assert _lint_imports(folder).returncode == 0, 'the control without an arrow must pass'
+    return folder
+
+
 @pytest.mark.parametrize(
     ('room', 'forbidden'),
     [
@@ -69,16 +82,13 @@ def test_the_rooms_import_downwards_only(project_root):
         ('ros', 'torch'),
     ],
 )
-def test_the_import_rules_find_a_planted_arrow(project_root, tmp_path, room, forbidden):
-    shutil.copy(project_root / 'pyproject.toml', tmp_path)
-    for source in (project_root / 'msdesis_ros').rglob('__init__.py'):
-        empty = tmp_path / source.relative_to(project_root)
-        empty.parent.mkdir(parents=True, exist_ok=True)
-        empty.touch()
-    assert _lint_imports(tmp_path).returncode == 0, 'the control without an arrow must pass'
-    (tmp_path / 'msdesis_ros' / room / 'planted.py').write_text(f'import {forbidden}\n')
-    done = _lint_imports(tmp_path)
+def test_the_import_rules_find_a_planted_arrow(empty_rooms, room, forbidden):
+    planted = empty_rooms / 'msdesis_ros' / room / 'planted.py'
+    planted.write_text(f'import {forbidden}\n')
+    done = _lint_imports(empty_rooms)
+    planted.unlink()
     assert done.returncode == 1 and 'BROKEN' in done.stdout
+    assert f'msdesis_ros.{room}.planted' in done.stdout
 
 
 def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -19,8 +19,10 @@ from msdesis_ros.core.errors import MissingExtraError, MsdesisError
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
-# After the last pair: how long nothing may come before the node counts as done with it.
+# After the last pair: how long nothing may come before the node counts as done with it. A slow
+# machine may take longer for one pair; the node says of itself whether it has any left.
 QUIET_S = 1.5
+FINISH_LIMIT_S = 60.0
 RESULT_TOPICS = ('disparity', 'depth', 'camera_info', 'points', 'left/image_rect', 'status')
 
 
@@ -197,7 +199,12 @@ class DemoGraph:
                 progress.update(bar, completed=watcher.results)
         if player.process.returncode != 0:
             raise MsdesisError(f'the player failed: {player.last_words()}')
-        while watcher.quiet_s < QUIET_S:
+        watcher.begin_to_wait()
+        deadline_s = time.monotonic() + FINISH_LIMIT_S
+        while not watcher.node_is_done() and time.monotonic() < deadline_s:
+            for child in children:
+                if child is not player:
+                    child.require_running()
             watcher.spin()
 
 
@@ -211,6 +218,10 @@ class _Watcher:
     def __init__(self, image_topics: tuple[str, ...]) -> None:
         self._image_topics = image_topics
         self._interrupted = False
+        self.results = 0
+        self._last_s = time.monotonic()
+        # As the node says of itself; None before it has.
+        self._pairs_left: int | None = None
 
     def __enter__(self) -> _Watcher:
         import rclpy
@@ -220,9 +231,8 @@ class _Watcher:
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self._rclpy = rclpy
         self._node = rclpy.create_node('demo_watcher')
-        self.results = 0
-        self._last_s = time.monotonic()
         self._node.create_subscription(DiagnosticArray, 'status', self._count, 10)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._hear, 10)
         self._handler = signal.signal(signal.SIGINT, self._note_interrupt)
         return self
 
@@ -238,10 +248,26 @@ class _Watcher:
         self.results += 1
         self._last_s = time.monotonic()
 
-    @property
-    def quiet_s(self) -> float:
-        """Since when no result has come."""
-        return time.monotonic() - self._last_s
+    def _hear(self, message: Any) -> None:
+        values = {value.key: value.value for value in message.status[0].values}
+        if 'paired' not in values:
+            return
+        dropped = sum(
+            int(count)
+            for name, count in values.items()
+            if name.startswith('dropped.') and not name.endswith(('_left', '_right'))
+        )
+        begun = int(values['paired']) + int(values['alone_left'])
+        self._pairs_left = max(0, begun - int(values['processed']) - dropped)
+
+    def begin_to_wait(self) -> None:
+        """All was sent: what the node said before does not count."""
+        self._last_s = time.monotonic()
+        self._pairs_left = None
+
+    def node_is_done(self) -> bool:
+        """No result has come for a while, and the node says that it has no pair left."""
+        return time.monotonic() - self._last_s > QUIET_S and self._pairs_left == 0
 
     def spin(self) -> None:
         self._rclpy.spin_once(self._node, timeout_sec=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -217,9 +218,12 @@ def _show(comparison: Comparison, title: str, held_out: int) -> None:
         ('unlikeness of the views', 'unlikeness', 'unlikeness_before', '.4f', ''),
         ('eyes disagree', 'inconsistent_percent', 'inconsistent_before_percent', '.2f', ' %'),
         (general, 'general_epe_px', 'general_epe_before_px', '.3f', ' px'),
+        ('the same in the look of own pairs', 'look_epe_px', 'look_epe_before_px', '.3f', ' px'),
     )
     for label, after, before, digits, unit in rows:
-        values = (getattr(comparison, name) for name in (before, after))
+        values = [getattr(comparison, name) for name in (before, after)]
+        if math.isnan(values[0]):
+            continue
         table.add_row(label, *(f'{value:{digits}}{unit}' for value in values))
     Console().print(table)
 

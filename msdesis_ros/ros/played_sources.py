@@ -10,7 +10,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.errors import FileFormatError, UsageError
 from msdesis_ros.data.picture_pairs import find_pairs
 from msdesis_ros.data.stamp_files import read_stamps, stamps_in_names
 from msdesis_ros.data.stereo_recording import StereoRecording
@@ -136,7 +136,11 @@ class PictureFiles:
 
 
 class VideoPictures:
-    """The pairs of a video or of two."""
+    """The pairs of a video or of two, those that decode whole.
+
+    Of a damaged picture the decoder fills in what it lacks, from older ones perhaps: no camera
+    would send that under a new stamp. `play` raises FileFormatError where nothing is left.
+    """
 
     image_topic, image_type, frame_ids = IMAGE_TOPIC, Image, ('', '')
     ready = True
@@ -151,10 +155,19 @@ class VideoPictures:
         self.period_ns = round(SECOND_NS / (rate_hz or videos.rate_hz))
 
     def play(self) -> Iterator[Played]:
+        whole = 0
         for number, pair in enumerate(self._videos):
+            if pair.damaged:
+                continue
+            whole += 1
             time_ns = number * self.period_ns if self._override else pair.time_ns
             for side, picture in zip(SIDES, (pair.left, pair.right), strict=True):
                 yield Played(side, IMAGE_TOPIC, time_ns, pair.time_ns, self._image(picture))
+        if not whole:
+            raise FileFormatError(
+                f'{self._videos.files[0].path}: not one pair of pictures decodes; copy or export '
+                'it again'
+            )
 
     def _image(self, picture: np.ndarray) -> Image:
         return image_message(ENCODERS[self._encoding](picture), self._encoding, Header())
@@ -164,7 +177,9 @@ class VideoPictures:
         return f'{count} {_at(self.period_ns)} of video'
 
     def facts(self) -> dict[str, Any]:
-        return {'pairs_available': self.pairs}
+        accounts = self._videos.accounts
+        bad = sum(account.lost + account.damaged for account in accounts)
+        return {'pairs_available': self.pairs, 'pictures_damaged': bad}
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -173,12 +188,15 @@ class VideoPictures:
 def _videos(settings: Mapping[str, Any]) -> VideoPairs | None:
     if settings['video']:
         return VideoPairs(
-            Path(settings['video']), layout=settings['layout'], swap=settings['swap']
+            Path(settings['video']),
+            layout=settings['layout'],
+            swap=settings['swap'],
+            skip_damaged=True,
         )
     left, right = Path(settings['left']), Path(settings['right'])
     if is_video(left) != is_video(right):
         raise UsageError(f'{left} and {right} must both be videos, or none of them')
-    return VideoPairs(left, right) if is_video(left) else None
+    return VideoPairs(left, right, skip_damaged=True) if is_video(left) else None
 
 
 def _stamps(

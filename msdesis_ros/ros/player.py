@@ -212,6 +212,11 @@ class StereoPlayer(Node):
         for publisher in self._image_publishers.values():
             left_s = max(0.0, deadline_s - time.monotonic())
             publisher.wait_for_all_acked(Duration(seconds=left_s))
+        if damaged := self._source.facts().get('pictures_damaged'):
+            self.get_logger().warning(
+                f'pictures of the video that are damaged or missing: {damaged}; they and their '
+                'partners were left out'
+            )
         self._end(EXIT_OK, f'{self._account.pairs} pairs sent')
 
     def _on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -41,7 +41,8 @@ def run(
 
     `node_factory(transport_warnings=...)` makes the node; the warnings are sentences about the
     transport, which are logged here as well. A node ends itself by setting its attribute
-    `exit_code` (None while it runs) in a callback. It lets go of everything in `destroy_node()`.
+    `exit_code` (None while it runs) in a callback. It lets go of everything in `destroy_node()`;
+    where a thread is then still inside a library, `held_up` is true and the process ends at once.
     After a signal that has to be done within `stop_within_s`, or the process leaves without it; a
     second signal that is no echo of the first ends it at once. MsdesisError becomes one sentence
     on the log and exit code 1, wrong use 2. Must be called from the main thread; args: the
@@ -65,7 +66,10 @@ def run(
                 _spin(node, stop)
             finally:
                 node.destroy_node()
-            return int(getattr(node, 'exit_code', None) or EXIT_OK)
+            code = int(getattr(node, 'exit_code', None) or EXIT_OK)
+            if getattr(node, 'held_up', False):
+                _leave_at_once(code)
+            return code
     except _USAGE_ERRORS as error:
         logger.fatal(_sentence(error))
         return EXIT_USAGE
@@ -74,6 +78,18 @@ def run(
         return EXIT_FAILED
     finally:
         rclpy.try_shutdown()
+
+
+def _leave_at_once(code: int) -> None:
+    """End the process without taking the interpreter apart.
+
+    Python ends a thread that comes back from a library meanwhile, and in the midst of C++ that
+    aborts the process.
+    """
+    rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _init(args: Sequence[str] | None) -> None:

@@ -77,6 +77,7 @@ class StereoEndoscope(LifecycleNode):
         self._inputs: StereoInputs | None = None
         self._outputs: StereoOutputs | None = None
         self._worker: PerceptionWorker | None = None
+        self._left_behind: PerceptionWorker | None = None
         self._static_frame: StaticFrame | None = None
         self._timer: Any = None
         self._health = StreamHealth()
@@ -170,6 +171,11 @@ class StereoEndoscope(LifecycleNode):
         self._release()
         super().destroy_node()
 
+    @property
+    def held_up(self) -> bool:
+        """Whether a thread is still inside the backend, although the node has left the graph."""
+        return self._left_behind is not None and self._left_behind.held_up
+
     def autostart(self) -> None:
         """Configure and activate now if the parameter `autostart` says so."""
         spec = parameters.AUTOSTART
@@ -192,9 +198,10 @@ class StereoEndoscope(LifecycleNode):
         stopped = self._worker is None or self._worker.stop()
         if self._outputs is not None:
             self._outputs.destroy()
-        self._inputs = self._worker = self._outputs = self._static_frame = None
         if not stopped:
+            self._left_behind = self._worker
             self.get_logger().warning('the backend was still busy; its last frame is discarded')
+        self._inputs = self._worker = self._outputs = self._static_frame = None
 
     def _release(self) -> None:
         self._leave_graph()

@@ -78,10 +78,19 @@ class PerceptionWorker:
         self._forget.set()
 
     def stop(self) -> bool:
-        """End the loop; False where the backend is still busy with a frame."""
+        """End the loop; False where a thread is still busy with a frame."""
         self._slot.close()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
         self._thread.join(STOP_TIMEOUT_S)
-        return not self._thread.is_alive()
+        if self._alignment_thread is not None and not self._thread.is_alive():
+            self._alignment_thread.join(max(0.0, deadline_s - time.monotonic()))
+        return not self.held_up
+
+    @property
+    def held_up(self) -> bool:
+        """Whether a thread is still alive; after `stop`, because it is busy with a frame."""
+        threads = (self._thread, self._alignment_thread)
+        return any(thread is not None and thread.is_alive() for thread in threads)
 
     def _loop(self) -> None:
         while not self._slot.closed:

@@ -12,6 +12,7 @@ from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.config import COARSEST_STRIDE
 from msdesis_ros.training.augment import AugmentSettings, augmented, cropped
 from msdesis_ros.training.batch import Batch, Sample, collate
+from msdesis_ros.training.look import Dressing
 from msdesis_ros.training.sources import Mixture
 
 # Streams of random numbers that must not repeat one another.
@@ -64,16 +65,27 @@ class StepPlan:
 
 
 class TrainingSet(Dataset):
-    """Augmented samples by (step, number): both decide the sample, nothing else does."""
+    """Augmented samples by (step, number): both decide the sample, nothing else does.
 
-    def __init__(self, mixture: Mixture, settings: AugmentSettings, plan: StepPlan) -> None:
-        self.mixture, self.settings, self.plan = mixture, settings, plan
+    dress: what gives pairs with truth the look of those without, if anything does.
+    """
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        settings: AugmentSettings,
+        plan: StepPlan,
+        *,
+        dress: Dressing | None = None,
+    ) -> None:
+        self.mixture, self.settings, self.plan, self.dress = mixture, settings, plan, dress
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         step, number = key
         rng = np.random.default_rng([self.plan.seed, _SAMPLES, number])
         sample = self.mixture.sample(number)
-        return augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
+        sample = augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
+        return sample if self.dress is None else self.dress(sample, rng)
 
 
 class _Steps(Sampler):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,11 @@ from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.model import FastOutput
 from msdesis_ros.training.batch import UNKNOWN, Batch
 from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
+from msdesis_ros.training.look import Look
 from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms
 from msdesis_ros.training.model_runner import Runner
 from msdesis_ros.training.objectives import Answer, Objective
+from msdesis_ros.training.own_frames_source import unlabelled
 from msdesis_ros.training.self_supervised import (
     anchor_loss,
     inconsistency_px,
@@ -31,10 +34,14 @@ from msdesis_ros.training.self_supervised import (
 INCONSISTENT_PX = 1.0
 # By what share the error on pairs with truth may grow.
 MOST_FORGOTTEN = 0.05
+# By what share the views may be less alike: that much is chance.
+MORE_UNLIKE = 0.01
 # By how many percent of the pixels more the eyes may disagree: that much is chance.
 MORE_INCONSISTENT = 0.1
 TERMS = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'rehearsal')
 # What moves or hides things in one view alone: own pairs have no truth to say so.
+# A stream of random numbers that must not repeat another.
+_LOOKS = 4
 ONE_SIDED = ('one_eye', 'erase', 'misalignment_px', 'mirror')
 
 
@@ -44,11 +51,13 @@ class Comparison:
 
     unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
     over the pixels that the initial network takes for visible, so that no pixel can be got rid of
-    by calling it hidden. general_epe_px: over the pairs with truth. NaN without such pairs.
-    own_pairs, general_pairs: how many pairs the figures are of.
+    by calling it hidden. general_epe_px: over the pairs with truth, look_epe_px: over the same
+    ones in the look of own pairs. NaN without such pairs. own_pairs, general_pairs: how many pairs
+    the figures are of.
 
-    Unlikeness decides. Eyes that agree prove little, since both may be wrong alike: they may only
-    not disagree more than before.
+    The error in the look of own pairs decides; without one, unlikeness, which noise rules where
+    there is much. Eyes that agree prove little, since both may be wrong alike: they may only not
+    disagree more than before.
     """
 
     unlikeness: float
@@ -57,6 +66,8 @@ class Comparison:
     inconsistent_before_percent: float
     general_epe_px: float
     general_epe_before_px: float
+    look_epe_px: float
+    look_epe_before_px: float
     own_pairs: int
     general_pairs: int
 
@@ -71,7 +82,12 @@ class Comparison:
     def reasons(self) -> tuple[str, ...]:
         """Why the network is no improvement, in half sentences; empty where it is one."""
         found = []
-        if not self.unlikeness < self.unlikeness_before:
+        if math.isfinite(self.look_epe_before_px):
+            if not self.look_epe_px < self.look_epe_before_px:
+                found.append('the error in the look of own pairs is no less')
+            if not self.unlikeness <= (1 + MORE_UNLIKE) * self.unlikeness_before:
+                found.append('the views are less alike')
+        elif not self.unlikeness < self.unlikeness_before:
             found.append('the views are no more alike')
         if self.inconsistent_percent > self.inconsistent_before_percent + MORE_INCONSISTENT:
             found.append('the eyes disagree more')
@@ -81,7 +97,8 @@ class Comparison:
 
     def score(self, task: str) -> float | None:
         """What the best weights have the least of; None for weights that are no improvement."""
-        return None if self.reasons else self.unlikeness
+        decides = self.look_epe_px if math.isfinite(self.look_epe_px) else self.unlikeness
+        return None if self.reasons else decides
 
 
 COMPARED = tuple(field.name for field in fields(Comparison))
@@ -164,13 +181,16 @@ class FineTuning(Objective):
         return Answer(output.disparity_px, mask_logits=None)
 
     @torch.no_grad()
-    def judge(self, network: nn.Module, batches: Iterable[Batch]) -> Comparison:
-        """Compare a network in eval mode with the initial one."""
+    def judge(
+        self, network: nn.Module, batches: Iterable[Batch], *, look: Look | None = None
+    ) -> Comparison:
+        """Compare a network in eval mode with the initial one. look: of the own pairs."""
         device = next(network.parameters()).device
         runner = Runner(self._config, device)
-        sums = {'now': _Sums(), 'before': _Sums()}
-        for batch in batches:
-            batch = self.shown(batch.to(device))
+        sums, in_look = ({'now': _Sums(), 'before': _Sums()} for _ in range(2))
+        rng = np.random.default_rng([self._config.seed, _LOOKS])
+        for plain in batches:
+            batch = self.shown(plain.to(device))
             own, initial = own_pairs(batch), self._taught(batch)
             counted = (
                 visible(views_of(batch.left, batch.right, initial.disparity_px))
@@ -183,7 +203,13 @@ class FineTuning(Objective):
                 else:
                     views = views_of(batch.left, batch.right, answer.disparity_px)
                     sums[name].add_own(views, counted, scales=self._settings.scales)
+            if counted is None and look is not None:
+                worn = dressed(plain, look, rng).to(device)
+                for name, answering in (('now', network), ('before', self._teacher)):
+                    answer = runner.output(answering, worn)
+                    in_look[name].add_known(answer, worn, self._max_disparity)
         now, before = (each.figures() for each in sums.values())
+        look_now, look_before = (each.figures() for each in in_look.values())
         return Comparison(
             unlikeness=now[0],
             unlikeness_before=before[0],
@@ -191,6 +217,8 @@ class FineTuning(Objective):
             inconsistent_before_percent=before[1],
             general_epe_px=now[2],
             general_epe_before_px=before[2],
+            look_epe_px=look_now[2],
+            look_epe_before_px=look_before[2],
             own_pairs=sums['now'].own_pairs,
             general_pairs=sums['now'].general_pairs,
         )
@@ -227,6 +255,17 @@ class _Sums:
         pairs = self.own_pairs or math.nan
         known = self._known or math.nan
         return self._unlike / pairs, 100 * self._inconsistent / pairs, self._error_px / known
+
+
+def dressed(batch: Batch, look: Look, rng: np.random.Generator) -> Batch:
+    """A batch with other pictures and the same truth."""
+    found = []
+    for left, right in zip(batch.left, batch.right, strict=True):
+        views = (view.permute(1, 2, 0).contiguous().numpy() for view in (left, right))
+        worn = look.worn_by(unlabelled(*views), rng)
+        found.append([torch.from_numpy(view).permute(2, 0, 1) for view in (worn.left, worn.right)])
+    left, right = (torch.stack(views) for views in zip(*found, strict=True))
+    return batch._replace(left=left, right=right)
 
 
 def own_pairs(batch: Batch) -> Tensor:

@@ -21,6 +21,7 @@ from msdesis_ros.training.fine_tuning import COMPARED, Comparison, FineTuning
 from msdesis_ros.training.journal import VALIDATION, Journal, Progress
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import learning_groups, network_of, objective_of
+from msdesis_ros.training.own_look import dressing_of
 from msdesis_ros.training.ranks import Ranks
 from msdesis_ros.training.sources import mixtures_of
 from msdesis_ros.training.state_files import (
@@ -71,6 +72,7 @@ class Training:
             config, say=say if ranks.first else lambda sentence: None
         )
         self.config = config = _in_steps(config, self._mixture.epoch_size, ranks)
+        self._dress = dressing_of(config, self._mixture)
         optimiser = config.optimiser
         self._plan = StepPlan(
             batch_size=optimiser.batch_size * optimiser.accumulate,
@@ -115,7 +117,7 @@ class Training:
         """
         steps = self.config.optimiser.schedule.steps
         batches = training_batches(
-            TrainingSet(self._mixture, self.config.augment, self._plan),
+            TrainingSet(self._mixture, self.config.augment, self._plan, dress=self._dress),
             first=self.step,
             stop=steps,
             workers=self.config.data.workers,
@@ -241,7 +243,8 @@ class Training:
         assert self._validation is not None
         batches = validation_batches(self._validation, frames=self.config.data.validation_frames)
         if isinstance(self._objective, FineTuning):
-            return self._objective.judge(self.network, batches)
+            look = None if self._dress is None else self._dress.look
+            return self._objective.judge(self.network, batches, look=look)
         return validate(
             self.network,
             batches,

@@ -50,6 +50,7 @@ class SelfSupervised:
 
     frames: OwnFrames
     rehearsal_share: float = 0.25
+    look_share: float = 0.0
     photometric: float = 10.0
     smooth: float = 0.05
     consistency: float = 0.1
@@ -71,6 +72,8 @@ class SelfSupervised:
             raise UsageError(
                 f'self_supervised.rehearsal_share is {self.rehearsal_share}; expected below 1'
             )
+        if self.look_share > 1:
+            raise UsageError(f'self_supervised.look_share is {self.look_share}; expected 0 to 1')
         if not 1 <= self.scales <= 4 or not self.unsure_px > 0:
             raise UsageError(
                 f'self_supervised.scales is {self.scales}, unsure_px {self.unsure_px}; expected 1 '

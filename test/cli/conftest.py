@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,3 +31,24 @@ def run_command(
         return run
 
     return of_command
+
+
+@pytest.fixture
+def msdesis(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give a function that runs `msdesis ARGUMENTS` in this process, which saves the start of one.
+
+    What it returns holds what native code said, too.
+    """
+    from msdesis_ros.cli import app
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = ['msdesis', *map(str, arguments)]
+        monkeypatch.setattr(sys, 'argv', command)
+        with pytest.raises(SystemExit) as left:
+            app.main()
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(command, left.value.code or 0, told.out, told.err)
+
+    return run

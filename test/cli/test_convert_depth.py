@@ -124,6 +124,19 @@ def test_depth_maps_become_disparities_and_back_within_the_interpolation(convert
     assert error.mean() < 0.01 and error.max() < 0.5
 
 
+def test_a_depth_map_of_points_is_read_by_its_z(convert, tmp_path):
+    depth = CAMERA.depth().astype(np.float32)
+    put(tmp_path / 'plain/a.tiff', depth)
+    # The published left_depth_map.tiff: X, Y, Z; OpenCV writes the last channel first.
+    put(tmp_path / 'points/a.tiff', np.dstack([depth, depth * -0.5, depth * 0.25]))
+    for name in ('plain', 'points'):
+        assert convert(tmp_path / name, tmp_path / 'out' / name, '--to', 'disparity')[0] == 0
+    plain, points = ((tmp_path / 'out' / name / 'a.png') for name in ('plain', 'points'))
+    assert stored(plain).any() and points.read_bytes() == plain.read_bytes()
+    code, _, err = convert(tmp_path / 'points', tmp_path / 'other', '--to', 'depth')
+    assert code == 1 and 'points/a.tiff has three channels, as the points X, Y, Z' in err
+
+
 def test_holes_stay_unless_the_published_fill_is_asked_for(convert, disparities, tmp_path):
     assert convert(disparities, tmp_path / 'plain')[0] == 0
     assert convert(disparities, tmp_path / 'filled', '--fill', 'raster')[0] == 0

@@ -43,6 +43,18 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+# What a machine keeps up with that is several times slower than those the demo is made for; how
+# many pairs a second one of those processes is measured in docs/results/performance.md.
+SLOWLY = ('--rate', 2)
+
+
+def lost(report: dict) -> int:
+    """Pairs that were sent and of which the report says nothing."""
+    # Single pictures without a partner are counted too; they are no pairs.
+    causes = {k: n for k, n in report['dropped'].items() if not k.endswith(('_left', '_right'))}
+    return report['pairs_sent'] - report['pairs_processed'] - sum(causes.values())
+
+
 def onnx_hash(model: str) -> str:
     """Of the file for any picture size."""
     from msdesis_ros.runtime.cards import load_card
@@ -51,32 +63,43 @@ def onnx_hash(model: str) -> str:
     return file.sha256
 
 
+def time_for(report: dict) -> float:
+    """How many pairs there was time for, as long as one took on this machine.
+
+    The model warms up meanwhile, so that the first pair may come late.
+    """
+    pair_s = sum(report['stages_ms'].values()) / 1000
+    play_s = (report['pairs_sent'] - 1) / report['rate_sent_hz']
+    late_s = report['latency_ms']['p99'] / 1000
+    return min(report['pairs_sent'], (play_s - late_s) / pair_s)
+
+
 @pytest.fixture(scope='module')
 def demo(tmp_path_factory) -> Path:
     """The folder of one finished demo on the project's own sample."""
     out = tmp_path_factory.mktemp('demo') / 'out'
-    done = run('--frames', 20, '--out', out)
+    done = run('--frames', 10, *SLOWLY, '--out', out)
     assert done.returncode == 0, done.stderr
     return out
 
 
 def test_the_demo_leaves_its_four_files_and_a_report_that_adds_up(demo):
     report = json.loads((demo / 'report.json').read_text())
-    assert report['pairs_sent'] == 20
-    # How many a machine keeps up with is measured in docs/results/performance.md. A busy one drops
-    # pairs and counts them; a picture that best effort loses on its way is known to nobody.
-    causes = {k: n for k, n in report['dropped'].items() if not k.endswith(('_left', '_right'))}
-    assert 17 <= report['pairs_processed'] + sum(causes.values()) <= 20, report
-    assert report['pairs_processed'] >= 5, report
+    assert report['pairs_sent'] == 10
+    # A busy machine drops pairs and counts them; a picture that best effort loses on its way is
+    # known to nobody.
+    assert 0 <= lost(report) <= 2, report
+    assert report['pairs_processed'] >= max(1, time_for(report) / 2), report
     assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
     assert report['image_size'] == [640, 512]
     assert report['model'] == {'name': 'msdesis_fast', 'sha256': onnx_hash('msdesis_fast')}
     assert report['backend'] == 'onnxruntime'
     assert set(report['latency_ms']) == {'p50', 'p95', 'p99'}
-    assert 0 < report['latency_ms']['p50'] < 1000
-    assert report['stages_ms']['infer'] > 1
-    assert report['rate_sent_hz'] == pytest.approx(10.0, rel=0.1)
-    assert 0.5 < report['fps'] < 11
+    # A pair is as old as its way through the model took, and not much older than the play.
+    assert 1 < report['stages_ms']['infer'] < 2 * report['latency_ms']['p50'] < 60_000
+    assert report['rate_sent_hz'] == pytest.approx(2.0, rel=0.25)
+    assert (report['fps'] > 0) == (report['pairs_processed'] > 1)
+    assert report['fps'] < 1.5 * report['rate_sent_hz']
     assert set(report['published']) == set(RESULTS)
     assert set(report['published'].values()) == {report['pairs_processed']}
     assert report['verdicts'] == {'OK': report['pairs_processed']}
@@ -139,12 +162,13 @@ def test_a_users_rectified_pair_runs_and_says_why_it_is_degraded(tmp_path, test_
     left, right = (next((folder / side).iterdir()) for side in ('left', 'right'))
     out = tmp_path / 'out'
     geometry = ['--rectified', '--focal-px', 500, '--baseline-mm', 4]
-    done = run('--left', left, '--right', right, *geometry, '--frames', 20, '--out', out)
+    frames = ('--frames', 8, *SLOWLY)
+    done = run('--left', left, '--right', right, *geometry, *frames, '--out', out)
     assert done.returncode == 0, done.stderr
     assert 'frozen' in done.stdout
     report = json.loads((out / 'report.json').read_text())
     assert report['image_size'] == [590, 512]
-    assert report['pairs_processed'] >= 5, report
+    assert report['pairs_processed'] >= 1 and 0 <= lost(report) <= 2, report
     assert 'INVALID' not in report['verdicts']
     truth = cv2.imread(str(next((folder / 'disparity').iterdir())), cv2.IMREAD_UNCHANGED)
     for _, _, message in read_messages(out / 'demo.mcap', ['/depth']):
@@ -157,9 +181,44 @@ def test_a_users_rectified_pair_runs_and_says_why_it_is_degraded(tmp_path, test_
 
 @pytest.fixture(scope='module')
 def recorded(tmp_path_factory, record_stereo) -> Path:
-    """A recording of twelve pairs, 320x240, with 10 pairs a second."""
+    """A recording of twelve pairs, 320x240, with 3 pairs a second."""
     path = tmp_path_factory.mktemp('recorded') / 'in.mcap'
-    return record_stereo(path, count=12, size=(320, 240), period_ns=100_000_000)
+    return record_stereo(path, count=12, size=(320, 240), period_ns=10**9 // 3)
+
+
+@pytest.fixture(scope='module')
+def fast(tmp_path_factory, record_stereo) -> Path:
+    """A recording of twelve pairs with 20 pairs a second."""
+    return record_stereo(tmp_path_factory.mktemp('fast') / 'in.mcap', count=12)
+
+
+def test_the_demo_waits_for_a_slow_node_until_it_says_that_it_has_no_pair_left(monkeypatch):
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+    from msdesis_ros.cli import demo_graph
+
+    def said(**counts: int) -> DiagnosticArray:
+        values = [KeyValue(key=k.replace('__', '.'), value=str(n)) for k, n in counts.items()]
+        return DiagnosticArray(status=[DiagnosticStatus(values=values)])
+
+    now_s = 100.0
+    monkeypatch.setattr(demo_graph.time, 'monotonic', lambda: now_s)
+    watcher = demo_graph._Watcher(())
+    watcher._hear(said(paired=5, alone_left=0, processed=5))
+    watcher.begin_to_wait()
+    now_s += 2 * demo_graph.QUIET_S
+    assert not watcher.node_is_done(), 'that was said before all was sent'
+    watcher._hear(said(processed=0))
+    assert not watcher.node_is_done(), 'that was said before the node took anything'
+    counts = {'paired': 6, 'alone_left': 1, 'dropped__overload': 3, 'dropped__late_left': 2}
+    watcher._hear(said(processed=3, **counts))
+    assert not watcher.node_is_done(), 'one pair is left'
+    watcher._hear(said(processed=4, **counts))
+    assert watcher.node_is_done()
+    watcher._count(None)
+    assert not watcher.node_is_done(), 'more may come'
+    now_s += 2 * demo_graph.QUIET_S
+    assert watcher.node_is_done()
 
 
 def test_a_recording_runs_through_the_real_graph_with_the_results_of_its_replay(
@@ -170,17 +229,18 @@ def test_a_recording_runs_through_the_real_graph_with_the_results_of_its_replay(
     assert done.returncode == 0, done.stderr
     report = json.loads((out / 'report.json').read_text())
     assert report['pairs_sent'] == 12
-    assert report['pairs_processed'] >= 8, report
+    assert report['pairs_processed'] >= max(1, time_for(report) / 2), report
+    assert 0 <= lost(report) <= 2, report
     assert report['stamps_not_sent'] == report['stamps_repeated'] == 0
     assert report['input']['complete'] is True
     assert report['input']['pairs_available'] == 12
-    assert report['rate_sent_hz'] == pytest.approx(10, rel=0.15)
+    assert report['rate_sent_hz'] == pytest.approx(3, rel=0.25)
     assert all((out / name).exists() for name in ('overview.png', 'points.ply'))
 
     # What went through the graph can be replayed: the same messages, but for the status.
     replayed = tmp_path / 'replayed.mcap'
     command = [sys.executable, '-m', 'msdesis_ros.cli.app', 'replay', out / 'demo.mcap']
-    subprocess.run([*map(str, command), '--out', str(replayed)], check=True, timeout=60)
+    subprocess.run([*map(str, command), '--out', str(replayed)], check=True, timeout=100)
     compared = 0
     for topic in ('/depth', '/disparity', '/points', '/left/image_rect'):
         live, offline = (
@@ -192,7 +252,7 @@ def test_a_recording_runs_through_the_real_graph_with_the_results_of_its_replay(
             one, other = (getattr(m, 'image', m).data for m in (message, offline[stamp]))
             assert bytes(one) == bytes(other), topic
             compared += 1
-    assert compared >= 32
+    assert compared == 4 * report['pairs_processed']
 
 
 def test_a_truncated_recording_is_played_as_far_as_it_is_whole(recorded, tmp_path):
@@ -200,7 +260,7 @@ def test_a_truncated_recording_is_played_as_far_as_it_is_whole(recorded, tmp_pat
     cut = tmp_path / 'cut.mcap'
     cut.write_bytes(content[: len(content) * 3 // 4])
     out = tmp_path / 'out'
-    done = run('--input', cut, '--rate', 8, '--out', out)
+    done = run('--input', cut, '--rate', 4, '--out', out)
     assert done.returncode == 0, done.stderr
     report = json.loads((out / 'report.json').read_text())
     pairs = report['input']['pairs_available']
@@ -242,16 +302,58 @@ NETWORK = {
 
 
 @pytest.mark.parametrize(('options', 'code', 'words'), WRONG.values(), ids=WRONG.keys())
-def test_wrong_use_is_refused_before_any_process_starts(tmp_path, options, code, words):
+def test_wrong_use_is_refused_before_any_process_starts(
+    run_command, tmp_path, monkeypatch, options, code, words
+):
+    monkeypatch.chdir(tmp_path)
     left = tmp_path / 'left.png'
     cv2.imwrite(str(left), np.zeros((64, 64, 3), np.uint8))
-    begin = time.monotonic()
     out = tmp_path / 'out'
-    done = run(*(o.format(left=left, out=out) for o in options), '--out', out)
-    assert done.returncode == code, done.stderr
-    assert words in done.stderr and 'Traceback' not in done.stderr
-    assert time.monotonic() - begin < 10
-    assert not (tmp_path / 'out' / 'logs').exists()
+    refused, _, told = run_command('demo')(
+        *(o.format(left=left, out=out) for o in options), '--out', out
+    )
+    assert refused == code, told
+    assert words in told and 'Traceback' not in told
+    assert not (out / 'logs').exists()
+
+
+class AskedError(Exception):
+    """Holds what the demo would have sent."""
+
+
+@pytest.mark.parametrize(
+    ('options', 'frames', 'rate_hz', 'speed'),
+    [
+        ((), 60, 10, None),
+        (('--model', 'opencv_sgbm'), 60, 5, None),
+        (('--frames', 7, '--rate', 2), 7, 2, None),
+        (('--input', '{recorded}'), 12, 3, 1),
+        (('--input', '{recorded}', '--rate', 6, '--frames', 5), 5, 6, 2),
+        (('--input', '{fast}'), 12, 10, 0.5),
+        (('--input', '{fast}', '--model', 'opencv_sgbm'), 12, 5, 0.25),
+    ],
+)
+def test_no_more_pairs_a_second_are_sent_than_were_recorded_or_a_machine_keeps_up_with(
+    monkeypatch, tmp_path, recorded, fast, options, frames, rate_hz, speed
+):
+    from typer.testing import CliRunner
+
+    from msdesis_ros.cli import demo_graph
+    from msdesis_ros.cli.app import app
+
+    class Graph:
+        def __init__(self, out, player, **_):
+            raise AskedError(player)
+
+    monkeypatch.setattr(demo_graph, 'DemoGraph', Graph)
+    arguments = [str(o).format(recorded=recorded, fast=fast) for o in options]
+    done = CliRunner().invoke(app, ['demo', *arguments, '--out', str(tmp_path / 'out')])
+    assert isinstance(done.exception, AskedError), done.output
+    (player,) = done.exception.args
+    assert player.frames == frames
+    assert player.rate_hz == pytest.approx(rate_hz)
+    if speed is not None:
+        assert player.speed == pytest.approx(speed)
 
 
 def test_a_missing_package_is_told_before_any_process_starts(run_command, monkeypatch, tmp_path):
@@ -271,7 +373,7 @@ def test_an_interrupted_demo_stops_its_processes_and_leaves_no_result(tmp_path):
     process = subprocess.Popen(
         command('--frames', 500, '--out', out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     player_log = out / 'logs' / 'player.log'
     while not (player_log.exists() and b'pair(s) at' in player_log.read_bytes()):
         assert time.monotonic() < deadline and process.poll() is None
@@ -279,7 +381,7 @@ def test_an_interrupted_demo_stops_its_processes_and_leaves_no_result(tmp_path):
     children = _children(process.pid)
     assert len(children) == 3
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(60) == 130
     assert not any(_alive(pid) for pid in children)
     assert not (out / 'report.json').exists()
 

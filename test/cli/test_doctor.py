@@ -19,6 +19,7 @@ from msdesis_ros.cli.findings import Finding, State, ok, worst
 from msdesis_ros.cli.self_test_graph import mean_difference_graph
 from msdesis_ros.core.errors import FileFormatError, MissingExtraError, ModelError, MsdesisError
 from msdesis_ros.core.prediction import ModelIdentity
+from msdesis_ros.ros import transport_probe
 from msdesis_ros.ros.installation import RosImports, RosInstallation
 from msdesis_ros.ros.peers import Peer
 from msdesis_ros.ros.transport import PROFILE_VARIABLES, TransportReport
@@ -631,12 +632,18 @@ def test_the_commands_can_be_imported_where_there_is_no_ros(project_root):
     assert done.stdout == 'imported\n', done.stderr
 
 
-def test_the_doctor_measures_this_machine_for_real(tmp_path):
+def test_the_doctor_measures_this_machine_for_real(monkeypatch):
     pytest.importorskip('rclpy', reason='rclpy is not installed: no transport to measure')
+    monkeypatch.setattr(transport_probe, 'OVERHEAD_S', 90.0)
     found = by_check(iter(list(doctor.examine(seconds=1.0))))
     assert found['rclpy'].state is not State.FAIL
     if found['shared memory'].state is State.FAIL:
         pytest.skip('the shared memory of this machine is too small to measure in')
-    assert found['transport'].figures['sent'] == 22
-    assert found['transport'].figures['received'] > 11, found['transport']
-    assert 0 < found['transport'].figures['p50_ms'] < 1000
+    transport = found['transport']
+    assert transport.figures['sent'] == 22, transport
+    # A busy machine loses some, and says so.
+    received = transport.figures['received']
+    assert 1 <= received <= 22
+    assert f'{received} of 22' in transport.sentence
+    assert received == 22 or transport.state is not State.OK
+    assert 0 < transport.figures['p50_ms'] <= transport.figures['p95_ms'] < 10_000

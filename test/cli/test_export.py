@@ -9,6 +9,8 @@ import pytest
 
 from msdesis_ros.runtime.cards import load_card
 
+# Exports take seconds, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(600)
 CARD = """
 name = 'tiny'
 family = 'msdesis'
@@ -42,7 +44,6 @@ def msdesis_export(*arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
     )
 
 
@@ -98,43 +99,21 @@ def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path, mon
     code = run_here(
         monkeypatch,
         *('--model', 'tiny', '--models-dir', weights, '--out', tmp_path / 'x.onnx'),
-        *('--size', '32x32', '--size', '40x33', '--precision', 'fp16'),
+        *('--size', '40x33', '--precision', 'fp16'),
     )
     assert not code
-    for size in ('32x32', '40x33'):
-        metadata = json.loads((tmp_path / f'x_{size}.json').read_text())['metadata']
-        assert metadata['model'] == 'tiny' and metadata['training_commit'] == 'abc123'
-        assert metadata['mode'] == 'segmentation' and metadata['precision'] == 'fp16'
-        assert json.loads(metadata['input_rule'])['mean'] == [0.5, 0.5, 0.5]
+    metadata = json.loads((tmp_path / 'x.json').read_text())['metadata']
+    assert metadata['model'] == 'tiny' and metadata['training_commit'] == 'abc123'
+    assert metadata['mode'] == 'segmentation' and metadata['precision'] == 'fp16'
+    rule = json.loads(metadata['input_rule'])
+    assert rule['mean'] == [0.5, 0.5, 0.5] and rule['size'] == [40, 33]
     card = load_card('x', tmp_path)
     assert (card.licence, card.known_failures, card.input.mean) == (
         'MIT',
         ('everything',),
         (0.5, 0.5, 0.5),
     )
-    assert [file.path for file in card.files] == ['x_32x32.onnx', 'x_40x33.onnx']
-
-
-def test_the_card_of_an_export_runs_with_infer(weights, tmp_path, monkeypatch, capsys):
-    from msdesis_ros.cli import app
-    from msdesis_ros.data.images import write_image
-    from msdesis_ros.runtime.self_check import check_pictures
-
-    given = ('--checkpoint', weights / 'tiny.pt', '--out', tmp_path / 'x.onnx', '--size', '64x48')
-    assert not run_here(monkeypatch, *given)
-    for name, picture in zip('lr', check_pictures(seed=1, image_size=(64, 48)), strict=True):
-        write_image(tmp_path / f'{name}.png', picture)
-    out = tmp_path / 'out'
-    arguments = ['infer', 'pair', tmp_path / 'l.png', tmp_path / 'r.png', '--rectified']
-    arguments += ['--model', 'x', '--models-dir', tmp_path, '--out', out]
-    monkeypatch.setattr(sys, 'argv', ['msdesis', *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        app.main()
-    assert not left.value.code, capsys.readouterr().err
-    told = json.loads((out / 'report.json').read_text())
-    digest = hashlib.sha256((tmp_path / 'x.onnx').read_bytes()).hexdigest()
-    assert told['model'] == {'name': 'x', 'sha256': digest}
-    assert told['backend'] == 'onnxruntime'
+    assert [file.path for file in card.files] == ['x.onnx']
 
 
 def test_a_size_that_the_card_does_not_take_is_refused_before_the_export(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,12 @@ pytest.importorskip('onnxscript', reason='the extra export is not installed')
 from msdesis_ros.cli.app import app  # noqa: E402
 from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
 from msdesis_ros.data.images import write_image  # noqa: E402
+from msdesis_ros.data.synth.generate import generate_shards  # noqa: E402
 from msdesis_ros.runtime.cards import load_card  # noqa: E402
 from msdesis_ros.training import fine_tune_files, fine_tuning  # noqa: E402
 
+# Exports and trainings take seconds, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(600)
 TRAINING = Path(__file__).parents[1] / 'training'
 PAIRS = 8
 
@@ -67,11 +71,29 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope='module')
+def generated_once(tmp_path_factory):
+    """`generate_shards` that copies what it made before; its worker takes seconds to start."""
+    kept = {}
+
+    def generate(folder, recipe, *, frames, progress, **options):
+        if not folder.exists():
+            if (recipe, frames) not in kept:
+                kept[recipe, frames] = tmp_path_factory.mktemp('rehearsal') / 'made'
+                generate_shards(kept[recipe, frames], recipe, frames=frames, **options)
+            shutil.copytree(kept[recipe, frames], folder)
+        return generate_shards(folder, recipe, frames=frames, progress=progress, **options)
+
+    return generate
+
+
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, generated_once):
     """Rehearsal pairs that are small and few."""
+    monkeypatch.setattr(fine_tune_files, 'generate_shards', generated_once)
     monkeypatch.setattr(fine_tune_files, 'REHEARSAL_SIZE', (128, 96))
-    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', {'train': (4, 11), 'validation': (1, 12)})
+    few = {'train': (('layered', 4, 11),), 'validation': (('layered', 1, 12),)}
+    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', few)
     monkeypatch.setattr('msdesis_ros.cli.finetune.usable_cores', lambda: 1)
 
 
@@ -259,8 +281,9 @@ def test_what_is_resumed_is_set_as_it_began(
     # The same in other words, and what may change.
     monkeypatch.chdir(frames.parent)
     done = bare(
-        frames.name, '--out', out, '--resume', '--name', 'ours', '--rehearsal',
-        out / 'rehearsal' / 'train', '--set', 'run.log_every=2', '--set', 'optimiser.batch_size=2',
+        frames.name, '--out', out, '--resume', '--name', 'ours',
+        '--rehearsal', out / 'rehearsal' / 'train' / 'layered_11',
+        '--set', 'run.log_every=2', '--set', 'optimiser.batch_size=2',
     )  # fmt: skip
     assert done.exit_code == 0 and 'of 4' in done.output, done.output
     again = not_exported[-1]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,21 +14,25 @@ from msdesis_ros.data.ply import read_ply
 from msdesis_ros.evaluation.disparity_metrics import score_disparity
 
 
-def infer(*arguments: object, by_default: bool = False) -> subprocess.CompletedProcess[str]:
-    """`msdesis infer pair ...` as a user runs it; with the matcher, whose answers are known, where
-    neither `arguments` name a model nor the default is wanted.
+def given(*arguments: object) -> list[str]:
+    """The words of `msdesis infer pair ...`; with the matcher, whose answers are known, where
+    `arguments` name no model.
     """
-    command = [sys.executable, '-m', 'msdesis_ros.cli.app', 'infer', 'pair']
-    words = [str(argument) for argument in arguments]
-    if not by_default and not {'--model', '--checkpoint'} & set(words):
-        words += ['--model', 'opencv_sgbm']
-    return subprocess.run(
-        [*command, *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    words = ['infer', 'pair', *map(str, arguments)]
+    named = {'--model', '--checkpoint'} & set(words)
+    return words if named else [*words, '--model', 'opencv_sgbm']
+
+
+def in_a_shell(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """`msdesis ...` as a user runs it."""
+    command = [sys.executable, '-m', 'msdesis_ros.cli.app', *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def infer(msdesis) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`msdesis infer pair ...` in this process."""
+    return lambda *arguments: msdesis(*given(*arguments))
 
 
 def shifted_pair(folder: Path, *, disparity: int = 12, size=(200, 120)) -> tuple[Path, Path]:
@@ -52,9 +57,8 @@ def read(path: Path) -> np.ndarray:
 def test_a_pair_of_known_disparity_comes_out_in_pixels_and_metres(tmp_path):
     left, right = shifted_pair(tmp_path)
     out = tmp_path / 'out'
-    done = infer(
-        left, right, '--out', out, '--rectified', '--focal-px', 600, '--baseline-mm', 4, '--raw'
-    )
+    options = ['--rectified', '--focal-px', 600, '--baseline-mm', 4, '--raw']
+    done = in_a_shell(given(left, right, '--out', out, *options))
     assert done.returncode == 0, done.stderr
     disparity, valid = read(out / 'disparity.tiff'), read(out / 'valid.png') == 255
     assert disparity.dtype == np.float32 and disparity.shape == (120, 200)
@@ -72,7 +76,7 @@ def test_a_pair_of_known_disparity_comes_out_in_pixels_and_metres(tmp_path):
     assert report['coverage'] == pytest.approx(valid.mean())
 
 
-def test_rectified_pictures_of_unknown_geometry_give_disparity_only(tmp_path):
+def test_rectified_pictures_of_unknown_geometry_give_disparity_only(infer, tmp_path):
     left, right = shifted_pair(tmp_path)
     out = tmp_path / 'out'
     assert infer(left, right, '--out', out, '--rectified').returncode == 0
@@ -80,7 +84,7 @@ def test_rectified_pictures_of_unknown_geometry_give_disparity_only(tmp_path):
     assert not (out / 'depth.tiff').exists() and not (out / 'points.ply').exists()
 
 
-def test_a_second_run_leaves_nothing_of_the_first(tmp_path):
+def test_a_second_run_leaves_nothing_of_the_first(infer, tmp_path):
     left, right = shifted_pair(tmp_path)
     out = tmp_path / 'out'
     metric = ['--focal-px', 600, '--baseline-mm', 4]
@@ -89,7 +93,7 @@ def test_a_second_run_leaves_nothing_of_the_first(tmp_path):
     assert not {'depth.tiff', 'points.ply', 'raw_disparity.npy'} & {p.name for p in out.iterdir()}
 
 
-def test_a_grey_picture_and_odd_sizes_are_taken(tmp_path):
+def test_a_grey_picture_and_odd_sizes_are_taken(infer, tmp_path):
     left, right = shifted_pair(tmp_path, size=(201, 99))
     for path in (left, right):
         cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
@@ -124,7 +128,7 @@ WRONG_USE = {
 
 
 @pytest.mark.parametrize(('options', 'words'), WRONG_USE.values(), ids=WRONG_USE.keys())
-def test_wrong_use_is_one_sentence_and_exit_code_2(tmp_path, options, words):
+def test_wrong_use_is_one_sentence_and_exit_code_2(infer, tmp_path, options, words):
     left, right = shifted_pair(tmp_path)
     done = infer(left, right, '--out', tmp_path / 'out', *options)
     assert done.returncode == 2, done.stderr
@@ -132,7 +136,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(tmp_path, options, words):
     assert not list((tmp_path / 'out').glob('*'))
 
 
-def test_pictures_that_cannot_be_used_are_exit_code_1_in_one_sentence(tmp_path):
+def test_pictures_that_cannot_be_used_are_exit_code_1_in_one_sentence(infer, tmp_path):
     left, right = shifted_pair(tmp_path)
     cv2.imwrite(str(right), read(right)[:60])
     done = infer(left, right, '--out', tmp_path / 'out', '--rectified')
@@ -145,7 +149,7 @@ def test_pictures_that_cannot_be_used_are_exit_code_1_in_one_sentence(tmp_path):
     assert done.returncode == 2 and 'missing.png does not exist' in done.stderr
 
 
-def test_an_unknown_model_names_the_known_ones(tmp_path):
+def test_an_unknown_model_names_the_known_ones(infer, tmp_path):
     left, right = shifted_pair(tmp_path)
     done = infer(left, right, '--out', tmp_path / 'out', '--rectified', '--model', 'gpt')
     assert done.returncode == 1 and 'opencv_sgbm' in done.stderr
@@ -153,17 +157,11 @@ def test_an_unknown_model_names_the_known_ones(tmp_path):
 
 def test_debug_shows_the_traceback(tmp_path):
     left, right = shifted_pair(tmp_path)
-    command = [sys.executable, '-m', 'msdesis_ros.cli.app', '--debug', 'infer', 'pair']
-    done = subprocess.run(
-        [*command, str(left), str(right), '--out', str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_a_shell(['--debug', *given(left, right, '--out', tmp_path)])
     assert done.returncode != 0 and 'Traceback' in done.stderr
 
 
-def test_black_pictures_are_reported_and_not_answered(tmp_path):
+def test_black_pictures_are_reported_and_not_answered(infer, tmp_path):
     black = tmp_path / 'black.png'
     cv2.imwrite(str(black), np.zeros((64, 64, 3), np.uint8))
     done = infer(black, black, '--out', tmp_path / 'out', '--rectified')
@@ -171,7 +169,7 @@ def test_black_pictures_are_reported_and_not_answered(tmp_path):
     assert not read(tmp_path / 'out' / 'valid.png').any()
 
 
-def test_a_real_endoscope_pair_is_answered_to_a_third_of_a_pixel(tmp_path, test_data):
+def test_a_real_endoscope_pair_is_answered_to_a_third_of_a_pixel(infer, tmp_path, test_data):
     folder = test_data / 'scared_d1k2'
     left, right, truth = (next((folder / f).iterdir()) for f in ('left', 'right', 'disparity'))
     out = tmp_path / 'out'
@@ -187,7 +185,7 @@ def test_a_real_endoscope_pair_is_answered_to_a_third_of_a_pixel(tmp_path, test_
     assert metrics.epe_px <= 0.42, metrics
 
 
-def test_a_real_mono_calibration_is_refused_for_its_zero_baseline(tmp_path, test_data):
+def test_a_real_mono_calibration_is_refused_for_its_zero_baseline(infer, tmp_path, test_data):
     folder = test_data / 'dvrk_ecm'
     mono = ','.join(str(folder / 'calib' / 'mono' / f'{s}.yaml') for s in ('left', 'right'))
     pictures = [folder / f'estop_{side}.png' for side in ('left', 'right')]
@@ -196,7 +194,9 @@ def test_a_real_mono_calibration_is_refused_for_its_zero_baseline(tmp_path, test
     assert 'stereo calibration' in done.stderr
 
 
-def test_a_real_calibration_of_another_pair_is_noticed_by_its_vertical_offset(tmp_path, test_data):
+def test_a_real_calibration_of_another_pair_is_noticed_by_its_vertical_offset(
+    infer, tmp_path, test_data
+):
     folder = test_data / 'dvrk_ecm'
     stereo = ','.join(str(folder / 'calib' / 'stereo' / f'{s}.yaml') for s in ('left', 'right'))
     pictures = [folder / f'estop_{side}.png' for side in ('left', 'right')]
@@ -209,7 +209,7 @@ def test_a_real_calibration_of_another_pair_is_noticed_by_its_vertical_offset(tm
     assert report['geometry']['baseline_m'] == pytest.approx(0.0048, abs=1e-4)
 
 
-def test_real_unrectified_pictures_without_a_calibration_are_refused(tmp_path, test_data):
+def test_real_unrectified_pictures_without_a_calibration_are_refused(infer, tmp_path, test_data):
     folder = test_data / 'scared_51_unrectified'
     done = infer(folder / 'left_51.png', folder / 'right_51.png', '--out', tmp_path / 'out')
     assert done.returncode == 2 and '--calibration' in done.stderr

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from msdesis_ros.cli.model_options import ModelChoice
-from msdesis_ros.cli.offline_options import offline_choice
+from msdesis_ros.cli.offline_options import OfflineChoice, RowOptions
+from msdesis_ros.cli.rig_options import RectifyChoice
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.data.scaled_png import read_scaled
 from msdesis_ros.runtime.backend import RawOutput
@@ -353,14 +354,10 @@ def test_two_folders_need_no_list(infer, instant, tmp_path):
 def test_workers_elsewhere_are_given_absolute_paths(tmp_path, monkeypatch):
     # Those of a running Ray cluster work in the folder where it was started.
     monkeypatch.chdir(tmp_path)
-    choice = offline_choice(
+    choice = OfflineChoice.of(
         ModelChoice(models_dir=Path('cards')),
-        amp=False,
-        calibration='l.yaml, r.yaml',
-        focal_px=None,
-        baseline_mm=None,
-        rectified=True,
-        unit=None,
+        RectifyChoice(calibration='l.yaml, r.yaml', rectified=True),
+        RowOptions(),
     )
     assert choice.recipe.rigs.calibration == f'{tmp_path}/l.yaml,{tmp_path}/r.yaml'
     assert choice.recipe.open_backend.__self__.models_dir == tmp_path / 'cards'

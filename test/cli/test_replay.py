@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -22,23 +24,28 @@ image_size: [128, 96]
 """
 
 
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, '-m', 'msdesis_ros.cli.app', 'replay', *map(str, arguments)]
+def in_a_shell(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`msdesis replay ...` as a user runs it."""
     return subprocess.run(
-        command,
+        [sys.executable, '-m', 'msdesis_ros.cli.app', 'replay', *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
         env={**os.environ, **environment},
     )
+
+
+@pytest.fixture
+def run(msdesis) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process."""
+    return partial(msdesis, 'replay')
 
 
 def test_two_processes_write_the_same_bytes_and_say_their_hash(record_stereo, tmp_path):
     path = record_stereo(tmp_path / 'in.mcap', count=6)
     said = []
     for seed in '12':
-        done = run(path, '--out', tmp_path / f'{seed}.mcap', PYTHONHASHSEED=seed)
+        done = in_a_shell(path, '--out', tmp_path / f'{seed}.mcap', PYTHONHASHSEED=seed)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ''
         assert done.stdout.startswith('6 pairs through msdesis_fast (onnxruntime)')
@@ -48,7 +55,7 @@ def test_two_processes_write_the_same_bytes_and_say_their_hash(record_stereo, tm
     assert sorted(p.name for p in tmp_path.iterdir()) == ['1.mcap', '2.mcap', 'in.mcap']
 
 
-def test_a_truncated_recording_is_replayed_as_far_as_it_is_whole(record_stereo, tmp_path):
+def test_a_truncated_recording_is_replayed_as_far_as_it_is_whole(run, record_stereo, tmp_path):
     content = record_stereo(tmp_path / 'in.mcap', count=40).read_bytes()
     cut = tmp_path / 'cut.mcap'
     cut.write_bytes(content[: len(content) // 2])
@@ -61,7 +68,7 @@ def test_a_truncated_recording_is_replayed_as_far_as_it_is_whole(record_stereo, 
 
 
 def test_options_reach_the_node_and_a_calibration_replaces_the_recorded_one(
-    record_stereo, tmp_path
+    run, record_stereo, tmp_path
 ):
     path = record_stereo(tmp_path / 'in.mcap', count=2)
     calibration = tmp_path / 'stereo.yaml'
@@ -91,7 +98,7 @@ WRONG = {
 
 @pytest.mark.parametrize(('options', 'code', 'words'), WRONG.values(), ids=WRONG.keys())
 def test_wrong_use_is_one_sentence_and_leaves_no_file(
-    record_stereo, tmp_path, options, code, words
+    run, record_stereo, tmp_path, options, code, words
 ):
     recording = record_stereo(tmp_path / 'in.mcap', count=1)
     out = tmp_path / 'out.mcap'
@@ -101,7 +108,7 @@ def test_wrong_use_is_one_sentence_and_leaves_no_file(
     assert [p.name for p in tmp_path.iterdir()] == ['in.mcap']
 
 
-def test_the_recording_itself_is_never_overwritten(record_stereo, tmp_path):
+def test_the_recording_itself_is_never_overwritten(run, record_stereo, tmp_path):
     recording = record_stereo(tmp_path / 'in.mcap', count=1)
     before = recording.read_bytes()
     done = run(recording, '--out', recording)

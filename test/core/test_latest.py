@@ -11,7 +11,7 @@ import pytest
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.latest import LatestSlot
 
-SOON_S = 5.0  # a deadline that only a hanging test reaches
+SOON_S = 30.0  # a deadline that only a hanging test reaches
 
 
 def start(target) -> threading.Thread:
@@ -41,7 +41,7 @@ def test_items_whose_truth_value_is_false_are_items():
     slot.put(0)
     began = time.monotonic()
     assert slot.take(SOON_S) == 0
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < SOON_S
 
 
 def test_none_cannot_be_put():
@@ -59,7 +59,7 @@ def test_take_waits_no_longer_than_asked():
     slot = LatestSlot[str]()
     began = time.monotonic()
     assert slot.take(0.05) is None
-    assert 0.045 <= time.monotonic() - began < 1.0
+    assert 0.045 <= time.monotonic() - began < SOON_S
     assert not slot.closed
 
 
@@ -72,7 +72,7 @@ def test_a_waiting_take_gets_the_item_as_soon_as_it_is_put():
     slot.put('a')
     taker.join(SOON_S)
     assert got == ['a']
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < SOON_S
 
 
 def test_close_wakes_every_waiting_take():
@@ -94,7 +94,7 @@ def test_a_closed_slot_stays_empty_and_says_what_is_lost():
     assert slot.put('late') == 'late'
     began = time.monotonic()
     assert slot.take(60.0) is None
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < SOON_S
     assert slot.close() is None
 
 

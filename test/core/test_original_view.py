@@ -80,8 +80,9 @@ def test_there_and_back_the_depth_is_kept_within_the_interpolation():
     both = np.isfinite(back) & camera.seen()
     assert both.sum() > 0.97 * camera.seen().sum()
     error_mm = np.abs(back - depth_m)[both] * 1e3
-    # Largest at the rim of the picture, where only the nearest pixel is known.
-    assert error_mm.mean() < 0.002 and error_mm.max() < 0.2
+    # Largest at the rim of the picture, where only the nearest pixel is known. The figures of
+    # docs/scared-evaluation.md: 0.001 and 0.10 mm.
+    assert error_mm.mean() < 0.0015 and error_mm.max() < 0.105
 
 
 @settings(max_examples=12, deadline=None)

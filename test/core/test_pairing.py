@@ -27,12 +27,12 @@ def test_a_pair_cannot_be_changed_and_knows_its_skew():
 
 def test_one_image_costs_microseconds():
     pairer = StampPairer()
-    began = time.perf_counter()
+    began = time.process_time()
     for k in range(5_000):
         pairer.add_left(k * PERIOD, k, arrival_ns=0)
         pairer.add_right(k * PERIOD + k % 20 * MS, k, arrival_ns=0)
     # Some 3 us on a desk computer; the bound only catches a change of the order of magnitude.
-    assert (time.perf_counter() - began) / 10_000 < 100e-6
+    assert (time.process_time() - began) / 10_000 < 100e-6
 
 
 # --- silence ------------------------------------------------------------------------------------

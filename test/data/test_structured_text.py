@@ -92,12 +92,17 @@ def test_deeply_nested_xml_is_survived():
         numbers(parse_tree('<a>' * 30_000 + '</a>' * 30_000, HERE), 'a', HERE)
 
 
-def test_the_largest_text_allowed_is_parsed_in_seconds():
-    text = 'a: [' + ','.join(['1.25'] * (MAX_BYTES // 5 - 2)) + ']'
-    assert len(text) <= MAX_BYTES
-    began = time.monotonic()
-    assert numbers(parse_tree(text, HERE), 'a', HERE).size == MAX_BYTES // 5 - 2
-    assert time.monotonic() - began < 20
+def test_the_time_of_a_text_grows_with_its_length_up_to_the_largest_allowed():
+    spent = []
+    most = MAX_BYTES // 5 - 2
+    for count in (most // 8, most):
+        text = 'a: [' + ','.join(['1.25'] * count) + ']'
+        assert len(text) <= MAX_BYTES
+        began = time.process_time()
+        assert numbers(parse_tree(text, HERE), 'a', HERE).size == count
+        spent.append(time.process_time() - began)
+    # 8 times as long; with the square of its length it would be 64 times.
+    assert spent[1] < 24 * spent[0]
 
 
 # --- files ------------------------------------------------------------------------------------

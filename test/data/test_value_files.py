@@ -53,6 +53,17 @@ def test_other_kinds_of_files_are_refused(tmp_path):
         read_values(tmp_path / 'none.png', 128)
 
 
+def test_points_in_three_channels_are_depths_by_their_z(tmp_path):
+    points = np.dstack([np.full((2, 3), 7.0), np.full((2, 3), -8.0), VALUES]).astype(np.float32)
+    points[1, 2, 0] = np.nan  # a point that is not whole is none
+    cv2.imwrite(str(tmp_path / 'a.tiff'), points[..., ::-1])  # cv2 swaps the first and the last
+    expected = KNOWN.copy()
+    expected[1, 2] = np.nan
+    np.testing.assert_array_equal(read_values(tmp_path / 'a.tiff', 128, DEPTH), expected)
+    with pytest.raises(FileFormatError, match=r'points X, Y, Z of a depth map.*one channel'):
+        read_values(tmp_path / 'a.tiff', 128, DISPARITY)
+
+
 def test_a_folder_says_its_scale_and_nobody_may_say_another_one(tmp_path):
     assert read_about(tmp_path) == {}
     assert agreed_scale(tmp_path, quantity=DISPARITY, scale=None) == 128

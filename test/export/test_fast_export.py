@@ -15,7 +15,9 @@ from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.factory import create_backend, open_graph
 
-SIZE = (59, 51)
+# Exports take seconds, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(600)
+NORMALISED = {'mean': (0.5, 0.4, 0.3), 'std': (0.2, 0.3, 0.4)}
 CARD = """
 name = 'trained'
 family = 'msdesis_fast'
@@ -70,93 +72,44 @@ def require_same(output, wanted, most=1e-3):
         assert other.std() > 0.1
 
 
-@pytest.mark.parametrize('size', [SIZE, None], ids=str)
-def test_the_graph_has_no_scatter_no_loop_and_one_product_of_rows(exported, size):
-    nodes = exported('fast', size=size).nodes
-    assert not {name for name in nodes if 'Scatter' in name} | {'Loop', 'If', 'Scan'} & set(nodes)
-    assert (nodes['MatMul'], nodes['GridSample'], nodes['Conv']) == (1, 2, 128)
-
-
-@pytest.mark.parametrize('size', [SIZE, None], ids=str)
-def test_every_plane_is_compared_and_differs_by_rounding_alone(exported, size):
-    rows = exported('fast', size=size).parity
-    assert {row.output for row in rows} == {'disparity', 'mask_logits', 'log_scale'}
-    if size is None:
-        assert {row.pictures.split()[-1] for row in rows} == {'320x256', '165x128', '96x77'}
-    assert all(row.holds and row.mean < 1e-4 for row in rows)
-    # Random weights answer hard contrasts in jumps, where rounding counts for more.
-    assert all(row.greatest < 1e-3 for row in rows if row.pictures.startswith('texture'))
-
-
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_one_graph_answers_pictures_of_any_size(exported, lively, backend):
-    pytest.importorskip(backend, reason=f'{backend} is not installed')
-    report = exported('fast', size=None)
-    assert json.loads(report.metadata['input_rule'])['size'] == 'any'
-    opened = open_graph(
-        report.path.read_bytes(),
-        identity=ModelIdentity('fast', report.sha256, backend),
-        max_disparity_px=64.0,
-    )
-    network = lively.lively_fast()
-    for size in ((59, 51), (96, 32), (130, 70), (7, 5)):
-        pair = lively.picture_pair(*size)
-        require_same(opened.run(*pair), expected(network, pair))
-
-
-def test_half_precision_is_close_and_half_the_size(exported):
-    half, full = exported('fast', precision='fp16'), exported('fast')
-    assert half.size_bytes < 0.55 * full.size_bytes
-    worst = {row.output: row.mean for row in half.parity}
-    assert 1e-5 < worst['disparity'] < 0.05
-
-
-@pytest.mark.parametrize(
-    ('mode', 'outputs'),
-    [('disparity', ['disparity', 'log_scale']), ('segmentation', ['mask_logits'])],
-)
-def test_a_mode_exports_its_planes_alone(exported, mode, outputs):
-    import onnx
-
-    report = exported('fast', mode)
-    graph = onnx.load(report.path).graph
-    assert [node.name for node in graph.output] == outputs
-    needed = ['left', 'right'] if mode == 'disparity' else ['left']
-    assert [node.name for node in graph.input] == needed
-    assert report.metadata['mode'] == mode and report.metadata['size'] == 'small'
-    assert report.metadata['family'] == 'msdesis_fast'
-
-
-def run(monkeypatch, *arguments):
+def run(*arguments):
     from msdesis_ros.cli import app
 
-    monkeypatch.setattr(sys, 'argv', ['msdesis', *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        app.main()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', ['msdesis', *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            app.main()
     return left.value.code or 0
 
 
-@pytest.fixture
-def trained(lively, tmp_path):
-    """A folder as a training leaves it."""
+@pytest.fixture(scope='module')
+def trained(lively, tmp_path_factory):
+    """A folder as a training leaves it. Not to be changed."""
     from msdesis_ros.nets.checkpoints import checkpoint_bytes
 
-    folder = tmp_path / 'trained'
-    folder.mkdir()
-    content = checkpoint_bytes(lively.lively_fast(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    folder = tmp_path_factory.mktemp('trained')
+    content = checkpoint_bytes(lively.lively_fast(), **NORMALISED)
     (folder / 'model.safetensors').write_bytes(content)
     text = CARD.format(sha256=hashlib.sha256(content).hexdigest())
     (folder / 'trained.toml').write_text(text, encoding='utf-8')
     return folder
 
 
-def test_from_a_training_to_files_that_ship_in_one_command(
-    trained, lively, tmp_path, monkeypatch, capsys
-):
-    models = tmp_path / 'models'
+@pytest.fixture(scope='module')
+def models(trained, tmp_path_factory):
+    """What one command makes of it: graphs for any size and for one, weights and a card."""
+    folder = tmp_path_factory.mktemp('models')
     given = ('export', '--model', 'trained', '--models-dir', trained, '--with-weights')
-    given += ('--size', 'any', '--size', '64x48', '--out', models / 'mine.onnx')
-    assert run(monkeypatch, *given) == 0, capsys.readouterr().err
+    given += ('--size', 'any', '--size', '64x48', '--out', folder / 'mine.onnx')
+    assert run(*given) == 0
+    return folder
+
+
+def reported(models, name):
+    return json.loads((models / f'{name}.json').read_text())
+
+
+def test_from_a_training_to_files_that_ship_in_one_command(trained, models, lively):
     names = {'mine.onnx', 'mine_64x48.onnx', 'mine.safetensors', 'mine.toml'}
     assert names <= {path.name for path in models.iterdir()}
     card = load_card('mine', models)
@@ -175,14 +128,72 @@ def test_from_a_training_to_files_that_ship_in_one_command(
     assert (models / 'mine.safetensors').read_bytes() == weights
     for size in ((64, 48), (75, 40)):
         pair = lively.picture_pair(*size)
-        wanted = expected(lively.lively_fast(), pair, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+        wanted = expected(lively.lively_fast(), pair, **NORMALISED)
         for backend in ('onnxruntime', 'torch'):
             opened = create_backend('mine', backend=backend, models_dir=models)
             require_same(opened.run(*pair), wanted)
 
 
+@pytest.mark.parametrize('name', ['mine_64x48', 'mine'])
+def test_the_graph_has_no_scatter_no_loop_and_one_product_of_rows(models, name):
+    nodes = reported(models, name)['nodes']
+    assert not {name for name in nodes if 'Scatter' in name} | {'Loop', 'If', 'Scan'} & set(nodes)
+    assert (nodes['MatMul'], nodes['GridSample'], nodes['Conv']) == (1, 2, 128)
+
+
+@pytest.mark.parametrize('name', ['mine_64x48', 'mine'])
+def test_every_plane_is_compared_and_differs_by_rounding_alone(models, name):
+    rows = reported(models, name)['parity']
+    assert {row['output'] for row in rows} == {'disparity', 'mask_logits', 'log_scale'}
+    if name == 'mine':
+        sizes = {row['pictures'].split()[-1] for row in rows}
+        assert sizes == {'320x256', '165x128', '96x77'}
+    assert all(row['holds'] and row['mean'] < 1e-4 for row in rows)
+    # Random weights answer hard contrasts in jumps, where rounding counts for more.
+    assert all(row['greatest'] < 1e-3 for row in rows if row['pictures'].startswith('texture'))
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_one_graph_answers_pictures_of_any_size(models, lively, backend):
+    pytest.importorskip(backend, reason=f'{backend} is not installed')
+    report = reported(models, 'mine')
+    assert json.loads(report['metadata']['input_rule'])['size'] == 'any'
+    opened = open_graph(
+        (models / 'mine.onnx').read_bytes(),
+        identity=ModelIdentity('fast', report['sha256'], backend),
+        max_disparity_px=64.0,
+    )
+    network = lively.lively_fast()
+    for size in ((59, 51), (96, 32), (130, 70), (7, 5)):
+        pair = lively.picture_pair(*size)
+        require_same(opened.run(*pair), expected(network, pair, **NORMALISED))
+
+
+def test_half_precision_is_close_and_half_the_size(exported, models):
+    half = exported('fast', precision='fp16')
+    assert half.size_bytes < 0.55 * reported(models, 'mine_64x48')['size_bytes']
+    worst = {row.output: row.mean for row in half.parity}
+    assert 1e-5 < worst['disparity'] < 0.05
+
+
+@pytest.mark.parametrize(
+    ('mode', 'outputs'),
+    [('disparity', ['disparity', 'log_scale']), ('segmentation', ['mask_logits'])],
+)
+def test_a_mode_exports_its_planes_alone(exported, mode, outputs):
+    import onnx
+
+    report = exported('tiny', mode, size=None)
+    graph = onnx.load(report.path).graph
+    assert [node.name for node in graph.output] == outputs
+    needed = ['left', 'right'] if mode == 'disparity' else ['left']
+    assert [node.name for node in graph.input] == needed
+    assert report.metadata['mode'] == mode and report.metadata['size'] == 'tiny'
+    assert report.metadata['family'] == 'msdesis_fast'
+
+
 def test_infer_writes_the_uncertainty_and_leaves_the_left_border_out(
-    trained, lively, tmp_path, monkeypatch, capsys
+    trained, lively, tmp_path, capsys
 ):
     from msdesis_ros.data.images import write_image
 
@@ -192,15 +203,13 @@ def test_infer_writes_the_uncertainty_and_leaves_the_left_border_out(
     out = tmp_path / 'out'
     given = ('infer', 'pair', tmp_path / 'l.png', tmp_path / 'r.png', '--rectified', '--out', out)
     given += ('--checkpoint', trained / 'model.safetensors', '--network-size', 'small')
-    assert run(monkeypatch, *given, '--threads', 1) == 0, capsys.readouterr().err
+    assert run(*given, '--threads', 1) == 0, capsys.readouterr().err
     found = {
         name: cv2.imread(str(out / f'{name}.tiff'), cv2.IMREAD_UNCHANGED)
         for name in ('disparity', 'uncertainty')
     }
     # Without a card the file itself says how pictures are normalised.
-    disparity, _, sigma = expected(
-        lively.lively_fast(), pair, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)
-    )
+    disparity, _, sigma = expected(lively.lively_fast(), pair, **NORMALISED)
     np.testing.assert_allclose(found['disparity'], disparity, atol=1e-3)
     np.testing.assert_allclose(found['uncertainty'], sigma, atol=1e-3)
     valid = cv2.imread(str(out / 'valid.png'), cv2.IMREAD_UNCHANGED) > 0

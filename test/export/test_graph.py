@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+# Exports take seconds, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(600)
 FORBIDDEN = {
     'ScatterND',
     'ScatterElements',

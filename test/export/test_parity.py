@@ -15,6 +15,8 @@ from msdesis_ros.export.parity import (
     require_parity,
 )
 
+# Exports take seconds, on a busy machine minutes.
+pytestmark = pytest.mark.timeout(600)
 ALLOWED = Tolerance(greatest=1.0, mean=0.1)
 
 

@@ -40,7 +40,8 @@ class RayTaskError(RayError):
 class StandIn(types.ModuleType):
     """As much of Ray as the runner uses. `dies`: lines of the list that end a worker, in order.
 
-    places: so many workers start, the others wait for ever. death: what is raised for a dead one.
+    places: so many workers start, the others wait until a machine joins, for which somebody must
+    wait with a timeout. death: what is raised for a dead one.
     stillborn: no worker gets through its start.
     """
 
@@ -75,7 +76,20 @@ class StandIn(types.ModuleType):
     def cluster_resources(self) -> dict[str, float]:
         return {'CPU': 2.0}
 
-    def wait(self, tasks, num_returns):
+    def available_resources(self) -> dict[str, float]:
+        return {'CPU': 2.0}
+
+    def nodes(self) -> list[dict]:
+        return [
+            {'Alive': True, 'Resources': {'CPU': 2.0}},
+            {'Alive': False, 'Resources': {'CPU': 64.0, 'GPU': 8.0}},
+        ]
+
+    def wait(self, tasks, num_returns, timeout=None):
+        if timeout is not None and all(task.waits for task in tasks):
+            for worker in self.workers:
+                worker['waits'] = False
+            return [], tasks
         first = min((task for task in tasks if not task.waits), key=lambda task: task.number)
         return [first], [task for task in tasks if task is not first]
 
@@ -90,7 +104,11 @@ class Task:
     _numbers = itertools.count()
 
     def __init__(self, actor: Actor, work) -> None:
-        self.waits, self.work, self.number = actor.state['waits'], work, next(self._numbers)
+        self.actor, self.work, self.number = actor, work, next(self._numbers)
+
+    @property
+    def waits(self) -> bool:
+        return self.actor.state['waits']
 
 
 class Actor:
@@ -204,6 +222,27 @@ def test_workers_that_never_start_are_one_sentence(stand_in, matching, run, pair
         run(RayRunner(matching, 2), rows)
     with RayRunner(matching, 2) as runner, pytest.raises(MsdesisError, match='before they do'):
         runner.heads((64, 48))
+
+
+@pytest.mark.parametrize('gpus', [2.0, 0.0])
+def test_a_cluster_that_starts_no_worker_is_told_of_once(stand_in, matching, pair_rows, gpus):
+    ray = stand_in()
+    ray.places = 0
+    told = []
+    with RayRunner(matching, 2, address='head:10001', gpus=gpus, warn=told.append) as runner:
+        assert runner.heads((64, 48)) == {'disparity'}
+        assert len(list(runner.run(pair_rows(2)))) == 2
+    (sentence,) = told
+    assert f'asks for 1 CPU and {gpus:g} GPU, and the cluster has 2 CPU and 0 GPU, ' in sentence
+    assert ('no machine of it can hold a worker' in sentence) == (gpus > 0)
+    assert ('free 2 CPU' in sentence) == (gpus == 0)
+
+
+def test_a_cluster_that_starts_workers_is_not_told_of(stand_in, matching, run, pair_rows):
+    stand_in()
+    told = []
+    assert run(RayRunner(matching, 2, warn=told.append), pair_rows(3)).done == 3
+    assert told == []
 
 
 def test_gpus_that_this_machine_lacks_are_refused(stand_in, matching):

@@ -19,9 +19,9 @@ from msdesis_ros.data.ply import read_ply
 from msdesis_ros.offline.reconstruction import (
     SurfaceSettings,
     reconstruct_each,
-    reconstruct_world,
     surface_of,
 )
+from msdesis_ros.offline.world_cloud import reconstruct_world
 
 SIZE = (16, 12)
 GEOMETRY = StereoGeometry(SIZE, 40.0, 40.0, 7.5, 5.5, 0.004)

@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+# For what happens within a second on a machine of its own; only a failure takes as long.
+PATIENCE_S = 60.0
+
 
 @pytest.fixture(scope='session')
 def ros_domain() -> Iterator[int]:
@@ -23,7 +26,7 @@ def ros_domain() -> Iterator[int]:
     The transport settings are those of our executables. Skips where rclpy is not installed.
     """
     pytest.importorskip('rclpy', reason='rclpy is not installed: no ROS graph to test in')
-    from msdesis_ros.ros.domain import private_domain_id
+    from msdesis_ros.ros.domain import FIRST_PORT, PORTS_A_DOMAIN, private_domain_id
     from msdesis_ros.ros.transport import prepare_process
 
     before = dict(os.environ)
@@ -36,11 +39,16 @@ def ros_domain() -> Iterator[int]:
             break
         except OSError:
             continue
+    # Between two tests nobody is in it: without this a demo, say, would take it for free.
+    seen = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    seen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    seen.bind(('', FIRST_PORT + PORTS_A_DOMAIN * domain))
     os.environ['ROS_DOMAIN_ID'] = str(domain)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     prepare_process()
     yield domain
     claim.close()
+    seen.close()
     os.environ.clear()
     os.environ.update(before)
 
@@ -76,7 +84,11 @@ class Graph:
         """Spin another node too."""
         self._executor.add_node(node)
 
-    def spin_until(self, condition: Callable[[], Any], *, limit_s: float = 10.0) -> bool:
+    def remove(self, node: Any) -> None:
+        """Spin it no more."""
+        self._executor.remove_node(node)
+
+    def spin_until(self, condition: Callable[[], Any], *, limit_s: float = PATIENCE_S) -> bool:
         """Spin until the condition holds; whether it did in time."""
         end = time.monotonic() + limit_s
         while not condition():
@@ -84,6 +96,10 @@ class Graph:
                 return False
             self._executor.spin_once(timeout_sec=0.02)
         return True
+
+    def spin_for(self, duration_s: float) -> None:
+        """Spin for so long, to see that nothing happens; what should happen is waited for."""
+        self.spin_until(lambda: False, limit_s=duration_s)
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -114,15 +130,17 @@ def node_graph(ros_domain: int) -> Iterator[Callable[..., Any]]:
         made.close()
 
 
-def end_process(process: subprocess.Popen[str]) -> None:
-    """End a process the polite way first, since a killed one leaves its shared memory behind."""
-    if process.poll() is None:
-        process.terminate()
+def end_processes(processes: list[subprocess.Popen[str]]) -> None:
+    """End them the polite way first, since a killed one leaves its shared memory behind."""
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    for process in processes:
         try:
-            process.wait(timeout=3)
+            process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             process.kill()
-    process.wait()
+            process.wait()
 
 
 @pytest.fixture
@@ -149,5 +167,4 @@ def start(ros_domain: int, project_root: Path) -> Iterator[Callable[..., subproc
         return process
 
     yield start
-    for process in started:
-        end_process(process)
+    end_processes(started)

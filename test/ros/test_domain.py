@@ -44,9 +44,15 @@ def test_no_free_domain_is_an_error(monkeypatch):
         domain.private_domain_id()
 
 
-def test_a_domain_with_a_node_in_it_is_used(ros_context, ros_domain):
+def test_a_domain_with_a_node_in_it_is_used(ros_domain):
     import rclpy
 
-    node = rclpy.create_node('somebody', context=ros_context)
-    assert domain.domain_is_used(ros_domain)
+    number = domain.private_domain_id()
+    assert number != ros_domain, 'that one is held for the tests'
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=number)
+    node = rclpy.create_node('somebody', context=context)
+    assert domain.domain_is_used(number)
     node.destroy_node()
+    context.shutdown()
+    assert not domain.domain_is_used(number)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,31 @@ class Eyes:
             len(self.infos_of_images(side)) == count for side in self.images
         )
 
+    def hold(self, report: dict[str, Any]) -> bool:
+        """Whether everything has come that a report says was sent."""
+        sent = {side: report[f'sent_{side}_stamps_ns'] for side in SIDES}
+        return all(len(self.images[side]) == len(sent[side]) for side in SIDES) and all(
+            set(sent[side]) == {stamp_ns(info.header.stamp) for info in self.infos_of_images(side)}
+            for side in SIDES
+        )
+
     def infos_of_images(self, side: str) -> list[CameraInfo]:
         """The camera_infos but those that go ahead of the first picture."""
         stamps = {stamp_ns(image.header.stamp) for image in self.images[side]}
         return [info for info in self.infos[side] if stamp_ns(info.header.stamp) in stamps]
+
+
+@contextlib.contextmanager
+def player_in(graph: Any, **settings: Any) -> Iterator[StereoPlayer]:
+    """A player in this process, spun by the graph; leaving it is what ends the player."""
+    overrides = [Parameter(name, value=value) for name, value in settings.items()]
+    player = StereoPlayer(context=graph.context, parameter_overrides=overrides)
+    graph.add(player)
+    try:
+        yield player
+    finally:
+        graph.remove(player)
+        player.destroy_node()
 
 
 @pytest.mark.parametrize('reliable', [False, True])
@@ -91,14 +113,14 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
         right=str(right),
         **GEOMETRY,
         frames=5,
-        rate_hz=20.0,
+        rate_hz=5.0,
         wait_for_subscribers=1,
         skew_ms=3.5,
         report=str(report),
     )
     graph.spin_until(lambda: process.poll() is not None)
     assert process.poll() == 0, process.log()
-    assert eyes.complete(5), process.log()
+    assert graph.spin_until(lambda: eyes.complete(5)), process.log()
 
     for number, (one, other) in enumerate(
         zip(eyes.images['left'], eyes.images['right'], strict=True)
@@ -113,7 +135,8 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
     assert written['pairs_sent'] == 5
     assert written['sent_left_stamps_ns'] == stamps['left']
     assert written['sent_right_stamps_ns'] == stamps['right']
-    assert 5 < written['rate_achieved_hz'] < 22
+    # A busy machine adds some to the four fifths of a second that five pairs take.
+    assert 1.3 < written['rate_achieved_hz'] < 7.5
     assert began_ns < stamps['left'][0] < time.time_ns()
     for one_ns, other_ns in zip(stamps['left'], stamps['right'], strict=True):
         assert other_ns - one_ns == 3_500_000
@@ -128,12 +151,12 @@ def test_two_folders_arrive_pair_by_pair_under_the_reported_stamps(
     assert rig.image_size == (65, 48)
 
 
-def play_and_measure(
-    graph: Any, start: Start, folder: Path, *, frames: int, rate_hz: float, **size: int
-) -> tuple[np.ndarray, Eyes]:
-    """Play two pairs in a loop; return how late each pair was (ms), and what arrived."""
+def start_loop(
+    start: Start, folder: Path, *, frames: int, rate_hz: float, **size: int
+) -> tuple[Any, Path]:
+    """Start a player of two pairs in a loop; returns the process and the place of its report."""
     left, right = folders(folder, 2, **size)
-    report, eyes = folder / 'player.json', Eyes(graph)
+    report = folder / 'player.json'
     process = start(
         'stereo_player',
         left=str(left),
@@ -144,24 +167,43 @@ def play_and_measure(
         wait_for_subscribers=1,
         report=str(report),
     )
-    graph.spin_until(lambda: process.poll() is not None, limit_s=30)
+    return process, report
+
+
+def late_ms_of(report: Path, *, rate_hz: float) -> np.ndarray:
+    """How much later than its turn each pair was sent, had the first one been in time."""
     stamps_ns = np.array(json.loads(report.read_text())['sent_left_stamps_ns'])
-    return (stamps_ns - stamps_ns[0]) / 1e6 - np.arange(frames) * 1000 / rate_hz, eyes
+    return (stamps_ns - stamps_ns[0]) / 1e6 - np.arange(len(stamps_ns)) * 1000 / rate_hz
+
+
+def common_phase_ms(late_ms: np.ndarray, period_ms: float) -> float:
+    """When in a period most of these pairs were sent: the rest were held up by the machine."""
+    apart_ms = (late_ms[:, None] - late_ms + period_ms / 2) % period_ms - period_ms / 2
+    return float(late_ms[np.argmax((np.abs(apart_ms) < 2).sum(axis=1))] % period_ms)
 
 
 def test_a_late_pair_does_not_move_the_schedule(graph: Any, start: Start, tmp_path: Path) -> None:
-    late_ms, _ = play_and_measure(graph, start, tmp_path, frames=50, rate_hz=50.0)
-    # A busy machine may skip turns, which are 20 ms long, but it comes back to the same phase.
-    phase_ms = (late_ms + 10) % 20 - 10
-    assert np.median(np.abs(phase_ms)) < 3
+    eyes = Eyes(graph)
+    process, report = start_loop(start, tmp_path, frames=50, rate_hz=25.0)
+    assert graph.spin_until(lambda: len(eyes.images['left']) >= 20)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.06)  # a period and a half
+    process.send_signal(signal.SIGCONT)
+    graph.spin_until(lambda: process.poll() is not None)
+    late_ms = late_ms_of(report, rate_hz=25.0)
+    assert late_ms.max() > 15, 'the control: it was held up'
+    before, after = (common_phase_ms(part, 40) for part in (late_ms[:20], late_ms[25:]))
+    assert abs((after - before + 20) % 40 - 20) < 5
 
 
 @pytest.mark.slow
 def test_the_player_reaches_camera_rate(graph: Any, start: Start, tmp_path: Path) -> None:
-    late_ms, eyes = play_and_measure(
-        graph, start, tmp_path, frames=301, rate_hz=30.0, height=1024, width=1280
+    eyes = Eyes(graph)
+    process, report = start_loop(
+        start, tmp_path, frames=301, rate_hz=30.0, height=1024, width=1280
     )
-    period_ms = 1000 / 30
+    graph.spin_until(lambda: process.poll() is not None)
+    late_ms, period_ms = late_ms_of(report, rate_hz=30.0), 1000 / 30
     phase_ms = (late_ms + period_ms / 2) % period_ms - period_ms / 2
     assert np.median(np.abs(phase_ms)) < 3
     # A busy machine may skip a few turns; too slow a player would skip every other one.
@@ -204,7 +246,7 @@ def test_pictures_of_another_size_are_refused_by_name(tmp_path: Path) -> None:
     source = PictureSource(find_pairs(left=left, right=right), encoding='rgb8')
     with pytest.raises(ImageError, match=r'2\.png is 65x20 and the first pair is 65x48'):
         source.messages(2)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     with pytest.raises(ImageError, match=r'2\.png'):
         while time.monotonic() < deadline:
             assert not source.ready
@@ -241,10 +283,9 @@ def test_a_signal_ends_the_player_with_its_report(
         report=str(report),
     )
     assert graph.spin_until(lambda: len(eyes.images['left']) > 10)
-    began = time.monotonic()
     process.send_signal(number)
-    assert process.wait(timeout=5) == 0
-    assert time.monotonic() - began < 2
+    # A node that is not done after 2 s gives up, with another code.
+    assert process.wait(timeout=60) == 0, process.log()
     written = json.loads(report.read_text())
     assert written['pairs_sent'] == len(written['sent_left_stamps_ns']) > 10
     pairs = zip(written['sent_left_stamps_ns'], written['sent_right_stamps_ns'], strict=True)
@@ -259,13 +300,11 @@ def test_without_loop_the_player_ends_after_the_last_pair(
     report = tmp_path / 'player.json'
     settings = {**GEOMETRY, 'loop': False, 'rate_hz': 100.0, 'report': str(report)}
     process = start('stereo_player', left=str(left), right=str(right), **settings)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     assert json.loads(report.read_text())['pairs_sent'] == 3
 
 
-def test_a_calibration_file_is_published_with_its_frames(
-    graph: Any, start: Start, tmp_path: Path
-) -> None:
+def test_a_calibration_file_is_published_with_its_frames(graph: Any, tmp_path: Path) -> None:
     left, right = folders(tmp_path, 1)
     calibration = {
         'K1': [[60, 0, 32], [0, 60, 24], [0, 0, 1]],
@@ -282,15 +321,15 @@ def test_a_calibration_file_is_published_with_its_frames(
         storage.write(name, np.array(value, dtype=np.float64))
     storage.release()
     eyes = Eyes(graph)
-    process = start(
-        'stereo_player',
+    with player_in(
+        graph,
         left=str(left),
         right=str(right),
         calibration=str(file),
         right_frame_id='ecm_right',
         rate_hz=20.0,
-    )
-    assert graph.spin_until(lambda: all(eyes.infos.values())), process.log()
+    ):
+        assert graph.spin_until(lambda: all(eyes.infos.values()))
     cameras = [camera_from_camera_info(eyes.infos[side][0]) for side in ('left', 'right')]
     assert StereoRig.from_cameras(*cameras).baseline_m == pytest.approx(0.005)
     assert cameras[0].distortion[:2].tolist() == [-0.1, 0.01]
@@ -353,7 +392,7 @@ def test_what_goes_wrong_ends_the_player_with_one_sentence(
     left, right = folders(tmp_path, 1)
     settings = {'left': str(left), 'right': str(right), **GEOMETRY, **wrong}
     process = start('stereo_player', **settings)
-    assert process.wait(timeout=20) == code, process.log()
+    assert process.wait(timeout=60) == code, process.log()
     assert sentence in process.log()
     assert 'Traceback' not in process.log()
 
@@ -364,19 +403,17 @@ START_NS = 1_700_000_000_000_000_000
 
 
 def play(
-    graph: Any, start: Start, folder: Path, *, topic: str = 'image_raw', **settings: Any
-) -> tuple[Eyes, dict[str, Any], str]:
-    """Play to the end with a subscriber; what came, the report, the log."""
+    graph: Any, folder: Path, *, topic: str = 'image_raw', **settings: Any
+) -> tuple[Eyes, dict[str, Any]]:
+    """Play to the end with a subscriber, in this process; what came, and the report."""
     kind = CompressedImage if topic != 'image_raw' else Image
     eyes, report = Eyes(graph, kind=kind, topic=topic, reliable=True), folder / 'player.json'
-    process = start(
-        'stereo_player',
-        **{'wait_for_subscribers': 1, 'report': str(report), 'loop': False, **settings},
-    )
-    graph.spin_until(lambda: process.poll() is not None, limit_s=30)
-    graph.spin_until(lambda: False, limit_s=0.2)
-    assert process.poll() == 0, process.log()
-    return eyes, json.loads(report.read_text()), process.log()
+    settings = {'wait_for_subscribers': 1, 'report': str(report), 'loop': False, **settings}
+    with player_in(graph, **settings) as player:
+        assert graph.spin_until(lambda: player.exit_code is not None)
+        assert player.exit_code == 0
+        assert graph.spin_until(lambda: eyes.hold(player.report()))
+    return eyes, json.loads(report.read_text())
 
 
 def stamps_of(messages: list[Any]) -> list[int]:
@@ -396,50 +433,48 @@ def write_video(path: Path, pictures: list[np.ndarray], *, rate: int) -> Path:
 
 
 @pytest.mark.parametrize('layout', ['top_bottom', 'two'])
-def test_a_video_is_played_at_its_own_rate(
-    layout: str, graph: Any, start: Start, tmp_path: Path
-) -> None:
+def test_a_video_is_played_at_its_own_rate(layout: str, graph: Any, tmp_path: Path) -> None:
     lefts = [picture(n, width=64) for n in range(6)]
     rights = [picture(100 + n, width=64) for n in range(6)]
     if layout == 'two':
         source = {
-            side: str(write_video(tmp_path / f'{side}.mkv', pictures, rate=25))
+            side: str(write_video(tmp_path / f'{side}.mkv', pictures, rate=8))
             for side, pictures in (('left', lefts), ('right', rights))
         }
     else:
         both = [np.concatenate(pair) for pair in zip(lefts, rights, strict=True)]
-        video = write_video(tmp_path / 'both.mkv', both, rate=25)
+        video = write_video(tmp_path / 'both.mkv', both, rate=8)
         source = {'video': str(video), 'layout': layout}
-    eyes, report, _ = play(graph, start, tmp_path, **source, **GEOMETRY)
+    eyes, report = play(graph, tmp_path, **source, **GEOMETRY)
     assert report['pairs_sent'] == 6
     assert report['image_size'] == [64, 48]
-    assert report['rate_hz'] == 25
+    assert report['rate_hz'] == 8
     for number in range(6):
         assert np.array_equal(rgb_from_image(eyes.images['left'][number]), lefts[number])
         assert np.array_equal(rgb_from_image(eyes.images['right'][number]), rights[number])
     stamps_ms = np.array(stamps_of(eyes.images['left'])) / 1e6
-    assert np.median(np.diff(stamps_ms)) == pytest.approx(40, abs=15)
+    assert np.median(np.diff(stamps_ms)) == pytest.approx(125, abs=50)
 
 
 @pytest.mark.parametrize('compressed', [False, True])
 def test_a_recording_is_sent_byte_by_byte_with_its_own_stamps_and_calibration(
     compressed: bool,
     graph: Any,
-    start: Start,
     record_stereo: Callable[..., Path],
     tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    path = record_stereo(tmp_path / 'in.mcap', count=6, compressed=compressed)
-    topic = 'image_raw/compressed' if compressed else 'image_raw'
-    eyes, report, log = play(
-        graph, start, tmp_path, topic=topic, recording=str(path), stamps='recorded'
+    path = record_stereo(
+        tmp_path / 'in.mcap', count=6, period_ns=120_000_000, compressed=compressed
     )
+    topic = 'image_raw/compressed' if compressed else 'image_raw'
+    eyes, report = play(graph, tmp_path, topic=topic, recording=str(path), stamps='recorded')
     recorded = {name: [] for name in ('left', 'right')}
     for name, _, message in read_messages(path):
         if name.endswith(topic):
             recorded[name.split('/')[2]].append(message)
     for side, late_ns in (('left', 0), ('right', 2_000_000)):
-        expected = [START_NS + n * 50_000_000 + late_ns for n in range(6)]
+        expected = [START_NS + n * 120_000_000 + late_ns for n in range(6)]
         assert stamps_of(eyes.images[side]) == expected
         assert stamps_of(eyes.infos[side])[-6:] == expected
         for got, sent in zip(eyes.images[side], recorded[side], strict=True):
@@ -448,33 +483,34 @@ def test_a_recording_is_sent_byte_by_byte_with_its_own_stamps_and_calibration(
     assert report['sent_left_stamps_ns'] == stamps_of(eyes.images['left'])
     assert report['pairs_sent'] == report['pairs_available'] == 6
     assert report['complete'] is True
-    # Six pairs take a quarter of a second, which a busy machine may well add.
-    assert 4 < report['rate_achieved_hz'] < 21
-    assert '6 left and 6 right pictures' in log
+    # Six pairs take six tenths of a second; a busy machine may well add as much twice.
+    assert 2.7 < report['rate_achieved_hz'] < 12
+    assert '6 left and 6 right pictures' in capfd.readouterr().err
 
 
 def test_a_recording_under_new_stamps_keeps_the_skew_of_its_pairs_at_any_speed(
-    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+    graph: Any, record_stereo: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = record_stereo(tmp_path / 'in.mcap', count=5, skew_ns=-4_000_000)
+    path = record_stereo(tmp_path / 'in.mcap', count=5, period_ns=100_000_000, skew_ns=-4_000_000)
     began_ns = time.time_ns()
-    eyes, report, _ = play(graph, start, tmp_path, recording=str(path), speed=0.5)
+    eyes, _ = play(graph, tmp_path, recording=str(path), speed=0.5)
     left, right = (np.array(stamps_of(eyes.images[side])) for side in ('left', 'right'))
     assert began_ns < left[0] < time.time_ns()
     assert (right - left).tolist() == [-4_000_000] * 5
-    assert 8 < report['rate_achieved_hz'] < 10.5, 'recorded at 20 Hz'
+    between_ms = np.median(np.diff(left)) / 1e6
+    assert between_ms == pytest.approx(200, abs=80), 'recorded 100 ms apart'
     for side, stamps in (('left', left), ('right', right)):
         assert stamps_of(eyes.infos_of_images(side)) == stamps.tolist()
 
 
 def test_a_recording_without_camera_info_needs_a_calibration(
-    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+    graph: Any, record_stereo: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = record_stereo(tmp_path / 'in.mcap', count=3, infos=False)
-    process = start('stereo_player', recording=str(path))
-    assert process.wait(timeout=20) == 2
-    assert 'no camera_info of the left and the right camera; set the parameter' in process.log()
-    eyes, _, _ = play(graph, start, tmp_path, recording=str(path), **GEOMETRY)
+    sentence = 'no camera_info of the left and the right camera; set the parameter'
+    with pytest.raises(UsageError, match=sentence), player_in(graph, recording=str(path)):
+        pass
+    eyes, _ = play(graph, tmp_path, recording=str(path), **GEOMETRY)
     cameras = [camera_from_camera_info(eyes.infos[side][-1]) for side in ('left', 'right')]
     assert StereoRig.from_cameras(*cameras).baseline_m == pytest.approx(0.004)
     assert cameras[0].frame_id == 'left_lens'
@@ -482,12 +518,16 @@ def test_a_recording_without_camera_info_needs_a_calibration(
 
 
 def test_a_truncated_recording_plays_what_it_holds_and_says_how_much(
-    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+    graph: Any,
+    record_stereo: Callable[..., Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     content = record_stereo(tmp_path / 'in.mcap', count=40, size=(320, 240)).read_bytes()
     cut = tmp_path / 'cut.mcap'
     cut.write_bytes(content[: len(content) // 4])
-    eyes, report, log = play(graph, start, tmp_path, recording=str(cut), speed=2.0)
+    eyes, report = play(graph, tmp_path, recording=str(cut), speed=2.0)
+    log = capfd.readouterr().err
     pairs = len(eyes.images['right'])
     assert 5 < pairs < 12
     assert report['pairs_sent'] == report['pairs_available'] == pairs
@@ -498,11 +538,11 @@ def test_a_truncated_recording_plays_what_it_holds_and_says_how_much(
 
 
 def test_a_looped_recording_starts_again_with_its_stamps(
-    graph: Any, start: Start, record_stereo: Callable[..., Path], tmp_path: Path
+    graph: Any, record_stereo: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = record_stereo(tmp_path / 'in.mcap', count=3, period_ns=30_000_000)
-    eyes, report, _ = play(
-        graph, start, tmp_path, recording=str(path), loop=True, frames=7, stamps='recorded'
+    eyes, report = play(
+        graph, tmp_path, recording=str(path), loop=True, frames=7, stamps='recorded'
     )
     expected = [START_NS + n % 3 * 30_000_000 for n in range(7)]
     assert stamps_of(eyes.images['left']) == expected
@@ -510,14 +550,13 @@ def test_a_looped_recording_starts_again_with_its_stamps(
 
 
 def test_the_pictures_of_a_folder_are_sent_when_their_stamps_say(
-    graph: Any, start: Start, tmp_path: Path
+    graph: Any, tmp_path: Path
 ) -> None:
     left, right = folders(tmp_path, 4)
     (tmp_path / 'l.csv').write_text('name,t\n0,100.0\n1,100.1\n2,100.12\n3,100.3\n')
     (tmp_path / 'r.csv').write_text('100.003\n100.104\n100.119\n100.301\n')
-    eyes, report, _ = play(
+    eyes, report = play(
         graph,
-        start,
         tmp_path,
         left=str(left),
         right=str(right),
@@ -532,7 +571,7 @@ def test_the_pictures_of_a_folder_are_sent_when_their_stamps_say(
     assert report['pairs_sent'] == 4 and report['rate_hz'] is None
 
 
-def test_faults_of_one_seed_come_again(graph: Any, start: Start, tmp_path: Path) -> None:
+def test_faults_of_one_seed_come_again(graph: Any, tmp_path: Path) -> None:
     left, right = folders(tmp_path, 3)
     faults = {
         'drop_left': 0.2,
@@ -544,9 +583,8 @@ def test_faults_of_one_seed_come_again(graph: Any, start: Start, tmp_path: Path)
     }
     runs = []
     for _ in range(2):
-        _, report, _ = play(
+        _, report = play(
             graph,
-            start,
             tmp_path,
             left=str(left),
             right=str(right),
@@ -569,35 +607,19 @@ def test_faults_of_one_seed_come_again(graph: Any, start: Start, tmp_path: Path)
         assert sent == 60 - counts[f'dropped_{side}'] + counts[f'duplicated_{side}']
 
 
-def test_both_camera_infos_go_ahead_of_the_first_picture(
-    graph: Any, start: Start, tmp_path: Path
-) -> None:
+def test_both_camera_infos_go_ahead_of_the_first_picture(graph: Any, tmp_path: Path) -> None:
     left, right = folders(tmp_path, 1)
     eyes = Eyes(graph)
-    start(
-        'stereo_player',
-        left=str(left),
-        right=str(right),
-        **GEOMETRY,
-        autoplay=False,
-    )
-    assert graph.spin_until(lambda: all(len(infos) > 1 for infos in eyes.infos.values()))
+    with player_in(graph, left=str(left), right=str(right), **GEOMETRY, autoplay=False):
+        assert graph.spin_until(lambda: all(len(infos) > 1 for infos in eyes.infos.values()))
     assert not any(eyes.images.values())
     cameras = [camera_from_camera_info(eyes.infos[side][0]) for side in SIDES]
     assert StereoRig.from_cameras(*cameras, rectified=True).baseline_m == pytest.approx(0.004)
 
 
-def test_play_and_stop_are_services(graph: Any, start: Start, tmp_path: Path) -> None:
+def test_play_and_stop_are_services(graph: Any, tmp_path: Path) -> None:
     left, right = folders(tmp_path, 2)
-    eyes = Eyes(graph)
-    process = start(
-        'stereo_player',
-        left=str(left),
-        right=str(right),
-        **GEOMETRY,
-        autoplay=False,
-        rate_hz=50.0,
-    )
+    eyes = Eyes(graph, reliable=True)
     clients = {
         name: graph.node.create_client(Trigger, f'stereo_player/{name}')
         for name in ('play', 'stop')
@@ -605,24 +627,25 @@ def test_play_and_stop_are_services(graph: Any, start: Start, tmp_path: Path) ->
 
     def call(name: str) -> str:
         future = clients[name].call_async(Trigger.Request())
-        assert graph.spin_until(future.done), process.log()
+        assert graph.spin_until(future.done)
         assert future.result().success
         return str(future.result().message)
 
-    assert graph.spin_until(lambda: all(c.service_is_ready() for c in clients.values()))
-    graph.spin_until(lambda: False, limit_s=0.8)
-    assert not eyes.images['left'], 'it waits to be asked'
-    assert call('play') == 'playing'
-    assert graph.spin_until(lambda: len(eyes.images['left']) >= 10)
-    assert call('play') == 'it plays already'
-    call('stop')
-    graph.spin_until(lambda: False, limit_s=0.2)
-    seen = len(eyes.images['left'])
-    graph.spin_until(lambda: False, limit_s=0.5)
-    assert len(eyes.images['left']) == len(eyes.images['right']) == seen
-    call('play')
-    assert graph.spin_until(lambda: len(eyes.images['left']) >= seen + 10)
+    paths = {'left': str(left), 'right': str(right)}
+    with player_in(graph, **paths, **GEOMETRY, autoplay=False, rate_hz=50.0) as player:
+        assert graph.spin_until(lambda: all(c.service_is_ready() for c in clients.values()))
+        # Ten of them take longer than the player waits for its subscribers to settle.
+        assert graph.spin_until(lambda: len(eyes.infos['left']) >= 10)
+        assert not eyes.images['left'], 'it waits to be asked'
+        assert call('play') == 'playing'
+        assert graph.spin_until(lambda: len(eyes.images['left']) >= 10)
+        assert call('play') == 'it plays already'
+        call('stop')
+        assert graph.spin_until(lambda: eyes.hold(player.report()))
+        seen = len(eyes.images['left'])
+        graph.spin_for(0.3)
+        assert len(eyes.images['left']) == len(eyes.images['right']) == seen
+        call('play')
+        assert graph.spin_until(lambda: len(eyes.images['left']) >= seen + 10)
     numbers = [bytes(message.data) for message in eyes.images['left']]
     assert all(a != b for a, b in zip(numbers, numbers[1:], strict=False)), 'none was skipped'
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=5) == 0

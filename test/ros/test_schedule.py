@@ -146,7 +146,7 @@ def fed(source: Source, **options: Any) -> list[Fed]:
     """Everything a feeder gives of it, at most 100 messages."""
     feeder = Feeder(source, **{'loop': False, 'frames': 0, **options})  # type: ignore[arg-type]
     taken: list[Fed] = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     try:
         while not feeder.ended and len(taken) < 100:
             assert time.monotonic() < deadline
@@ -225,13 +225,13 @@ def test_the_feeder_prepares_a_few_messages_and_stops_when_it_is_closed() -> Non
                 yield pictures(1)[0]
 
     feeder = Feeder(Endless([]), loop=False, frames=0)  # type: ignore[arg-type]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(given) <= AHEAD and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
     assert len(given) == AHEAD + 1
     feeder.close()
-    feeder._thread.join(timeout=5)
+    feeder._thread.join(timeout=60)
     assert not feeder._thread.is_alive()
 
 

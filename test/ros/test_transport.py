@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -209,8 +210,9 @@ def test_a_prepared_process_reuses_its_memory_without_page_faults(project_root: 
 # All of them fit into the segment, so that a slow receiver loses none; without the profile one or
 # two of them arrive.
 COUNT = 30
-# A child that sends 3.9 MB images at 30 Hz, each with its number in its first byte, and then
-# prints the size of the largest shared-memory segment that it holds.
+# A child that sends 3.9 MB images at 30 Hz, each with its number in its first byte, once it finds
+# a subscriber and is told on its standard input that it is found too. Told again, it prints the
+# size of the largest shared-memory segment that it holds.
 SENDER = """
 import sys, time
 from msdesis_ros.ros.transport import prepare_process
@@ -222,10 +224,10 @@ rclpy.init()
 node = rclpy.create_node('sender')
 qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 publisher = node.create_publisher(Image, 'large', qos)
-limit = time.monotonic() + 10
+sys.stdin.readline()
+limit = time.monotonic() + 60
 while publisher.get_subscription_count() == 0 and time.monotonic() < limit:
     time.sleep(0.02)
-time.sleep(0.3)
 message = Image()
 message.data.frombytes(bytes(1280 * 1024 * 3))
 start = time.monotonic()
@@ -233,7 +235,7 @@ for number in range(int(sys.argv[1])):
     time.sleep(max(0.0, start + number / 30 - time.monotonic()))
     message.data[0] = number
     publisher.publish(message)
-time.sleep(0.3)
+sys.stdin.readline()
 sizes = [0]
 for line in open('/proc/self/maps'):
     if '/dev/shm/fastrtps_' in line or '/dev/shm/fastdds_' in line:
@@ -250,6 +252,8 @@ def receive(context: object, count: int) -> tuple[list[int], int]:
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
 
+    from .matching import CAN_TELL, hears
+
     node = rclpy.create_node('receiver', context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -258,18 +262,25 @@ def receive(context: object, count: int) -> tuple[list[int], int]:
     qos = QoSProfile(depth=count, reliability=ReliabilityPolicy.BEST_EFFORT)
     node.create_subscription(Image, 'large', lambda image: arrived.append(image.data[0]), qos)
     command = [sys.executable, '-c', SENDER, str(count)]
+    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
     sender = subprocess.Popen(
-        command, cwd=resource(), stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        command, cwd=resource(), text=True, bufsize=1, env=dict(os.environ), **pipes
     )
-    limit = time.monotonic() + 20
-    while sender.poll() is None and time.monotonic() < limit:
-        executor.spin_once(timeout_sec=0.05)
-    end = time.monotonic() + 5
-    while len(arrived) < count and time.monotonic() < end:
-        executor.spin_once(timeout_sec=0.05)
+
+    def spin_until(condition: Callable[[], bool], limit_s: float) -> None:
+        limit = time.monotonic() + limit_s
+        while not condition() and sender.poll() is None and time.monotonic() < limit:
+            executor.spin_once(timeout_sec=0.05)
+
+    spin_until(lambda: hears(node, '/large'), 60)
+    if not CAN_TELL:
+        spin_until(lambda: False, 5)
+    sender.stdin.write('go\n')
+    spin_until(lambda: len(arrived) == count, 20)
+    output = sender.communicate('enough\n')[0]
     executor.shutdown()
     node.destroy_node()
-    return arrived, int(sender.communicate()[0])
+    return arrived, int(output)
 
 
 @pytest.mark.skipif(

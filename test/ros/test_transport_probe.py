@@ -20,10 +20,12 @@ from msdesis_ros.ros.transport_probe import (
     run_bounded,
 )
 
+# Python without what takes time at its start: it has a second, also on a busy machine.
+QUICK_START = (sys.executable, '-I', '-S')
 # It starts a child that would live for a minute, writes the child's number and waits for it.
 PARENT = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, '-c', sys.argv[2]])
+child = subprocess.Popen([*QUICK_START, '-c', sys.argv[2]])
 open(sys.argv[1], 'w').write(str(child.pid))
 print('{"a": 1}', flush=True)
 {end}
@@ -41,13 +43,13 @@ def is_running(pid: int) -> bool:
 
 
 def run_parent(path: Path, *, end: str, child: str = SLEEP, limit_s: float = 2.0) -> str:
-    code = PARENT.replace('{end}', end)
-    return run_bounded([sys.executable, '-c', code, str(path), child], os.environ, limit_s=limit_s)
+    code = PARENT.replace('{end}', end).replace('QUICK_START', repr(QUICK_START))
+    return run_bounded([*QUICK_START, '-c', code, str(path), child], os.environ, limit_s=limit_s)
 
 
 def test_what_a_command_printed_comes_back():
     command = [sys.executable, '-c', 'print(1); print(2)']
-    assert run_bounded(command, os.environ, limit_s=20) == '1\n2\n'
+    assert run_bounded(command, os.environ, limit_s=60) == '1\n2\n'
 
 
 @pytest.mark.parametrize('child', [SLEEP, DEAF], ids=['ends on SIGTERM', 'ignores SIGTERM'])
@@ -55,7 +57,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path, child):
     started = time.monotonic()
     with pytest.raises(MsdesisError, match='not done within 1 s'):
         run_parent(tmp_path / 'pid', end='child.wait()', child=child, limit_s=1)
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30, 'the child would live for a minute'
     assert not is_running(int((tmp_path / 'pid').read_text()))
 
 
@@ -68,13 +70,13 @@ def test_a_child_that_a_crash_leaves_behind_is_ended(tmp_path):
 def test_a_crash_is_named_by_its_signal():
     command = [sys.executable, '-c', 'import os; os.kill(os.getpid(), 9)']
     with pytest.raises(MsdesisError, match=f'signal {int(signal.SIGKILL)}'):
-        run_bounded(command, os.environ, limit_s=20)
+        run_bounded(command, os.environ, limit_s=60)
 
 
 def test_a_command_that_fails_is_quoted():
     command = [sys.executable, '-c', 'import sys; sys.exit("no such library")']
     with pytest.raises(MsdesisError, match='code 1: no such library'):
-        run_bounded(command, os.environ, limit_s=20)
+        run_bounded(command, os.environ, limit_s=60)
 
 
 def test_the_result_is_found_among_lines_of_the_middleware():
@@ -118,19 +120,19 @@ def test_nothing_sent_is_nothing_arrived():
 def test_a_probe_that_cannot_start_says_so(monkeypatch):
     monkeypatch.setattr(transport_probe, 'NODES_MODULE', 'msdesis_ros.ros.not_there')
     with pytest.raises(MsdesisError, match='not_there'):
-        probe_transport(limit_s=20)
+        probe_transport(limit_s=60)
 
 
 def test_large_images_arrive_with_the_settings_and_get_lost_or_late_without():
     pytest.importorskip('rclpy', reason='rclpy is not installed: no transport to measure')
     if os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp') != 'rmw_fastrtps_cpp':
         pytest.skip('the settings are for Fast DDS')
-    prepared = probe_transport(seconds=1.0)
+    prepared = probe_transport(seconds=1.0, limit_s=50)
     assert prepared.sent == 22
     # A busy machine may lose some; without the settings it was 15 to 22 of 22.
     assert prepared.received > 11, prepared
     assert 0 < prepared.p50_ms <= prepared.p95_ms
-    plain = probe_transport(seconds=1.0, prepared=False)
+    plain = probe_transport(seconds=1.0, prepared=False, limit_s=50)
     assert plain.sent == 22
     # A fast machine may get all of them through UDP, but later.
     assert plain.received < prepared.received or plain.p50_ms > prepared.p50_ms, plain

@@ -1,14 +1,15 @@
 """Pairs of a look that no training has: another camera in fog. Makes them, for measurements.
 
-    python test/training/other_look.py OUT [--frames 50] [--size 640x512] [--seed 930001]
+    python test/training/other_look.py SHARDS OUT
 
-writes OUT/frames (left/000000.png, right/000000.png: own frames, for `msdesis finetune`) and
-OUT/truth (the same pictures as shards with their truth, for `msdesis evaluate synth`).
+takes the scenes of a folder of shards (`msdesis synth --shards`) and writes OUT/frames
+(left/000000.png, right/000000.png: own frames, for `msdesis finetune`) and OUT/truth (the same
+pictures as shards with their truth, for `msdesis evaluate synth`).
 
-The scenes are layered ones of a seed of their own. What makes the look is none of the effects of
-the generator and lies outside of the augmentations of the trainings: the colours are mixed into
-a greenish grey, the tone curve is darker, a veil of light lies over both views, the eyes are
-focused differently, the right one is darker and of another tint, and both are noisy.
+What makes the look is none of the effects of the generator and lies outside of the augmentations
+of the trainings: the colours are mixed into a greenish grey, the tone curve is darker, a veil of
+light lies over both views, the eyes are focused differently, the right one is darker and of
+another tint, and both are noisy.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import numpy as np
 from msdesis_ros.data.images import write_image
 from msdesis_ros.data.synth.dataset_plan import DatasetPlan
 from msdesis_ros.data.synth.frame_record import encode_frame
-from msdesis_ros.data.synth.layered import LayeredSource
 from msdesis_ros.data.synth.shards import (
     LAYOUT,
     ShardReader,
@@ -33,6 +33,7 @@ from msdesis_ros.data.synth.shards import (
 )
 from msdesis_ros.data.synth.stereo_frame import StereoFrame
 
+# Of the noise.
 SEED = 930_001
 # Rows: what red, green and blue become of red, green and blue.
 MIXED = np.array([[0.30, 0.50, 0.10], [0.55, 0.35, 0.15], [0.40, 0.20, 0.50]], np.float32)
@@ -57,23 +58,23 @@ def in_another_look(frame: StereoFrame, seed: tuple[int, ...]) -> StereoFrame:
     return replace(frame, **views)
 
 
-def make(out: Path, *, frames: int, size: tuple[int, int], seed: int = SEED) -> None:
+def make(scenes: Path, out: Path) -> None:
     """Write both folders; the frames hold exactly the pictures of the shards."""
-    truth = out / 'truth'
+    reader, truth = ShardReader(scenes), out / 'truth'
+    frames, size = len(reader), reader.frame(0).image_size
     per_shard = min(PER_SHARD, frames)
     details = manifest_details(per_shard)
-    plan = DatasetPlan(LAYOUT, 'layered', seed, frames, size, {'clean': False}, details)
+    plan = DatasetPlan(LAYOUT, 'layered', SEED, frames, size, {'clean': False}, details)
     if not plan.begin(truth):
-        source = LayeredSource(seed, size)
         records = (
-            encode_frame(in_another_look(source.frame(index), (seed, index)))
+            encode_frame(in_another_look(reader.frame(index), (SEED, index)))
             for index in range(frames)
         )
         write_shards(truth, records, first=0, frames=frames, per_shard=per_shard)
         plan.finish(truth, shards=manifest_of_shards(truth, -(-frames // per_shard)))
-    reader = ShardReader(truth)
+    changed = ShardReader(truth)
     for index in range(frames):
-        frame = reader.frame(index)
+        frame = changed.frame(index)
         for side in ('left', 'right'):
             write_image(out / 'frames' / side / f'{index:06d}.png', getattr(frame, side))
 
@@ -81,13 +82,10 @@ def make(out: Path, *, frames: int, size: tuple[int, int], seed: int = SEED) -> 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('scenes', type=Path)
     parser.add_argument('out', type=Path)
-    parser.add_argument('--frames', type=int, default=50)
-    parser.add_argument('--size', default='640x512')
-    parser.add_argument('--seed', type=int, default=SEED)
     given = parser.parse_args()
-    width, height = (int(side) for side in given.size.split('x'))
-    make(given.out, frames=given.frames, size=(width, height), seed=given.seed)
+    make(given.scenes, given.out)
 
 
 if __name__ == '__main__':

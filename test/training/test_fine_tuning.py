@@ -31,12 +31,14 @@ from msdesis_ros.training.fine_tune_files import (  # noqa: E402
 )
 from msdesis_ros.training.fine_tuning import (  # noqa: E402
     MORE_INCONSISTENT,
+    MORE_UNLIKE,
     MOST_FORGOTTEN,
     Comparison,
     FineTuning,
     comparison_of,
     own_pairs,
 )
+from msdesis_ros.training.look import look_of  # noqa: E402
 from msdesis_ros.training.loop import Training  # noqa: E402
 from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms  # noqa: E402
 from msdesis_ros.training.objectives import network_of  # noqa: E402
@@ -95,6 +97,8 @@ BETTER = Comparison(
     inconsistent_before_percent=5.0,
     general_epe_px=1.0,
     general_epe_before_px=1.0,
+    look_epe_px=math.nan,
+    look_epe_before_px=math.nan,
     own_pairs=12,
     general_pairs=12,
 )
@@ -120,6 +124,30 @@ def test_each_limit_is_a_reason_of_its_own(change, reason):
     (found,) = replace(BETTER, **change).reasons
     assert reason in found
     assert replace(BETTER, **change).score('disparity') is None
+
+
+IN_LOOK = replace(BETTER, look_epe_px=1.2, look_epe_before_px=1.5, unlikeness=0.2)
+
+
+def test_the_error_in_the_look_of_own_pairs_decides_where_it_is_known():
+    assert IN_LOOK.reasons == ()
+    assert IN_LOOK.score('disparity') == 1.2
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'look_epe_px': 1.5}, 'in the look of own pairs is no less'),
+        ({'look_epe_px': math.nan}, 'in the look of own pairs is no less'),
+        ({'unlikeness': 0.2 * (1.01 + MORE_UNLIKE)}, 'the views are less alike'),
+        ({'unlikeness': math.nan}, 'the views are less alike'),
+        ({'general_epe_px': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
+    ],
+)
+def test_each_limit_is_a_reason_beside_the_error_in_the_look(change, reason):
+    (found,) = replace(IN_LOOK, **change).reasons
+    assert reason in found
+    assert replace(IN_LOOK, **change).score('disparity') is None
 
 
 @pytest.mark.parametrize(
@@ -224,8 +252,33 @@ def test_the_initial_network_is_as_good_as_itself_and_another_is_not(settings, o
     found = tuning.judge(shaken(copy.deepcopy(network), by=0.05), [one, rehearsed, other])
     assert found.unlikeness_before == same.unlikeness and found.unlikeness != same.unlikeness
     assert found.general_epe_before_px == same.general_epe_px != found.general_epe_px
+    assert math.isnan(found.look_epe_px)
     none_known = tuning.judge(network, [one])
     assert math.isnan(none_known.general_epe_px) and none_known.general_pairs == 0
+
+
+def test_a_look_is_put_on_pairs_with_truth_and_both_networks_see_the_same(
+    settings, own, rehearsed
+):
+    config = settings()
+    network = shaken(network_of(config).eval(), by=0.1)
+    tuning = FineTuning(config, network)
+    pairs = [
+        unlabelled(*views)
+        for views in zip(as_pictures(own.left), as_pictures(own.right), strict=True)
+    ]
+    known = unlabelled(as_pictures(rehearsed.left)[0], as_pictures(rehearsed.right)[0])
+    look = look_of(pairs, [known], np.random.default_rng(1))
+    darker = replace(look, noise=np.full((2, 3), 60.0))
+    same = tuning.judge(network, [rehearsed], look=darker)
+    assert same.look_epe_px == same.look_epe_before_px != same.general_epe_px
+    assert same.general_epe_px == tuning.judge(network, [rehearsed]).general_epe_px
+    other = tuning.judge(shaken(copy.deepcopy(network), by=0.05), [rehearsed], look=darker)
+    assert other.look_epe_before_px == same.look_epe_px != other.look_epe_px
+
+
+def as_pictures(views):
+    return [view.permute(1, 2, 0).contiguous().numpy() for view in views]
 
 
 @pytest.fixture(scope='module')

@@ -77,7 +77,7 @@ def test_a_published_phase_trains_on_its_layout(phase, tmp_path, name, terms, fi
     assert source.place in training.data and ' samples' in training.data
 
 
-def test_our_network_learns_masks_from_monocular_pictures_beside_pairs(
+def test_our_network_trains_on_monocular_pictures_with_masks_beside_pairs(
     tiny, shards, roots, tmp_path
 ):
     root = str(roots['ris17_train_monocular'])

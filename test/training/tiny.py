@@ -64,12 +64,12 @@ def tiny_config(shards, **changes) -> TrainConfig:
 
 
 def main() -> None:
-    """SHARDS FOLDER resume|fresh STEPS: train, for tests that end it."""
-    shards, folder, how, steps = sys.argv[1:]
+    """SHARDS FOLDER STEPS: train, for tests that end it."""
+    shards, folder, steps = sys.argv[1:]
     torch.set_num_threads(1)
     config = tiny_config(shards, optimiser__schedule__steps=int(steps))
     with ranks_of_environment() as ranks:
-        Training(config, Path(folder), ranks=ranks, resume=how == 'resume').run()
+        Training(config, Path(folder), ranks=ranks).run()
 
 
 if __name__ == '__main__':

@@ -158,14 +158,15 @@ def test_extras_beyond_the_triangles_are_left_out_the_last_first():
     assert sum(triangles_of(body.shape) for body in stage.bodies) <= TRIANGLES
 
 
-def test_a_moving_scene_is_built_within_its_time(scene):
+def test_a_moving_scene_is_built_within_its_time(scene, noise_s):
     build_anatomy(scene, 0.0)
     spent = []
     for k in range(3):
         start = time.process_time()
         build_anatomy(scene, 0.1 * k)
         spent.append(time.process_time() - start)
-    assert min(spent) < 0.12
+    # The costliest takes 0.3 of a field of noise, some 20 ms on a free core.
+    assert min(spent) < 1.5 * noise_s
 
 
 def test_the_surface_of_a_plain_wall_is_its_depth():

@@ -47,12 +47,12 @@ def test_a_kind_and_seed_always_give_the_same_tile():
     assert (first != other).any()
 
 
-def test_a_tile_costs_a_fraction_of_a_second(made):
+def test_a_tile_costs_no_more_than_a_few_fields_of_noise(made, noise_s):
     kind, _ = made
     start = time.process_time()
     TISSUE_DETAILS[kind](np.random.default_rng(0))
-    # 0.25 s on a free core; other work on the machine slows it.
-    assert time.process_time() - start < 1.0
+    # The costliest takes 3.3 of them, 0.25 s on a free core.
+    assert time.process_time() - start < 12 * noise_s
 
 
 def test_a_vessel_across_a_corner_of_the_tile_is_the_one_in_its_middle_rolled():

@@ -33,7 +33,7 @@ def drawing(renderer) -> None:
 @pytest.fixture(scope='module')
 def clean_frames() -> Iterator[list[StereoFrame]]:
     source = RenderSource(SEED, SIZE, clean=True)
-    yield [source.frame(index) for index in range(3)]
+    yield [source.frame(index) for index in range(2)]
     source.close()
 
 
