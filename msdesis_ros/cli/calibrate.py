@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from msdesis_ros.cli import rig_options
 from msdesis_ros.cli.calibration_recording import boards_of_recording, require_own_pictures
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.boards import Board, CharucoBoard, Checkerboard
 from msdesis_ros.core.calibration_findings import calibration_warnings
 from msdesis_ros.core.calibration_sanity import sanity_warnings
@@ -179,10 +178,10 @@ def _across_and_down(option: str, text: str) -> tuple[int, int]:
 
 def _find(files: Sequence[PictureFiles], board: Board) -> FoundBoards:
     """Look for the board with a progress bar, quiet where nobody looks on."""
-    with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
-        bar = progress.add_task('looking for the board', total=len(files))
+    with progress_bar() as bar:
+        task = bar.add_task('looking for the board', total=len(files))
         return find_boards(
-            read_pictures(files), board, on_pair=lambda n: progress.update(bar, completed=n)
+            read_pictures(files), board, on_pair=lambda n: bar.update(task, completed=n)
         )
 
 

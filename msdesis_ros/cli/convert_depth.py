@@ -81,7 +81,7 @@ def depth(
     )
     conversion = replace(conversion, scale=agreed)
     targets = plan_outputs(planes, out, conversion, overwrite=overwrite)
-    height, width = first_plane(planes, agreed).shape
+    height, width = first_plane(planes, conversion).shape
     rig = _rig(calibration, (width, height), unit)
     about = {'calibration': calibration, 'calibration_sha256': _sha256(calibration)}
     with progress_bar() as bar:

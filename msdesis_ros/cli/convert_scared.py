@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.data.conversion.places import Tell
 from msdesis_ros.data.conversion.records import Outcome, Settings
@@ -203,10 +202,7 @@ def _report(out: Path, outcome: Outcome, what: str) -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[tuple[Tell, Callable[[], None]]]:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeElapsedColumn(), disable=not sys.stdout.isatty(), transient=True
-    ) as bar:
+    with progress_bar() as bar:
         task = bar.add_task('key frames', total=total)
         yield (
             lambda name, frame: bar.update(task, description=f'{name}, frame {frame}'),

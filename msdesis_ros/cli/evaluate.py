@@ -56,14 +56,7 @@ def pair(
     occlusion_truth: Path | None = typer.Option(
         None, '--occlusion-truth', help='Above 0 = the right picture does not show the pixel.'
     ),
-    calibration: rig_options.CalibrationOption = None,
-    focal_px: rig_options.FocalOption = None,
-    baseline_mm: rig_options.BaselineOption = None,
-    rectified: rig_options.RectifiedOption = False,
-    unit: rig_options.UnitOption = None,
-    alpha: float = typer.Option(
-        -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
-    ),
+    rigs: rig_options.RectifyChoice = rig_options.UNKNOWN,
     choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Score one pair, whose rectified left picture has a true disparity.
@@ -71,22 +64,14 @@ def pair(
     Example: msdesis evaluate pair L.png R.png --rectified --truth disparity.tiff --out out/eval
     """
     files = {'truth': truth, 'mask_truth': mask_truth, 'occlusion_truth': occlusion_truth}
-    rig_options.require_alpha(alpha)
     rig_options.require_files(left, right, *(path for path in files.values() if path))
     raw_pair = RawPair(read_rgb(left), read_rgb(right), stamp_ns=0, right_stamp_ns=0)
-    rig = rig_options.rig_from_options(
-        image_size=raw_pair.image_size,
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_mm=baseline_mm,
-        rectified=rectified,
-        unit=unit,
-    )
+    rig = rigs.rig(None, raw_pair.image_size)
     true_px = read_disparity_truth(truth, scale=truth_scale)
     true_mask = read_mask_truth(mask_truth) if mask_truth else None
     occluded = read_mask_truth(occlusion_truth) if occlusion_truth else None
     with choice.opened(raw_pair.image_size) as chosen:
-        result = PerceptionPipeline(chosen, alpha=alpha).process(raw_pair, rig)
+        result = PerceptionPipeline(chosen, alpha=rigs.alpha).process(raw_pair, rig)
     found = result.prediction
     known = FrameTruth(
         found.left_rect,

@@ -12,7 +12,7 @@ import typer
 
 from msdesis_ros.cli.model_options import ModelChoice
 from msdesis_ros.cli.progress import progress_bar
-from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
 from msdesis_ros.data.conversion.depth_maps import Fill
 from msdesis_ros.data.images import write_image
 from msdesis_ros.data.layouts.headers import read_header
@@ -25,6 +25,7 @@ from msdesis_ros.evaluation.scared_predictions import (
 from msdesis_ros.evaluation.scared_protocols import PROTOCOLS, KeyFrameScore, Protocol
 from msdesis_ros.evaluation.scared_report import (
     count_frames,
+    count_missing,
     count_skipped,
     file_stem,
     table,
@@ -132,7 +133,10 @@ def evaluate(
     out: Path,
     about: dict[str, Any],
 ) -> None:
-    """Score all frames, tell what must be known about the figures, and write the files."""
+    """Score all frames, tell what must be known about the figures, and write the files.
+
+    Raises MsdesisError where frames have no prediction, after everything is written.
+    """
     out.mkdir(parents=True, exist_ok=True)  # before the work of hours, not after it
     sheet = ScaredSheet(rules)
     with progress_bar() as bar:
@@ -153,6 +157,11 @@ def evaluate(
     if len(told) > _MAX_WARNINGS:
         typer.echo(f'warning: ... and {len(told) - _MAX_WARNINGS} more in the JSON file', err=True)
     typer.echo(_write(rules, scores, sheet, out, about))
+    if missing := count_missing(scores):
+        raise MsdesisError(
+            f'{missing} of {count_frames(scores)} frames have no prediction; the figures count '
+            'them as unknown everywhere. Add the predictions, or quote the figures with this'
+        )
 
 
 def _write(

@@ -51,14 +51,7 @@ def pair(
     left: Path = typer.Argument(..., help='Left picture.'),
     right: Path = typer.Argument(..., help='Right picture.'),
     out: Path = typer.Option(..., '--out', help='Folder for the results.'),
-    calibration: rig_options.CalibrationOption = None,
-    focal_px: rig_options.FocalOption = None,
-    baseline_mm: rig_options.BaselineOption = None,
-    rectified: rig_options.RectifiedOption = False,
-    unit: rig_options.UnitOption = None,
-    alpha: float = typer.Option(
-        -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
-    ),
+    rigs: rig_options.RectifyChoice = rig_options.UNKNOWN,
     choice: model_options.ModelChoice = model_options.UNCHOSEN,
     raw: bool = typer.Option(False, '--raw', help="Also write the model's own numbers."),
 ) -> None:
@@ -66,21 +59,13 @@ def pair(
 
     Example: msdesis infer pair left.png right.png --calibration stereo.json --out out/pair
     """
-    rig_options.require_alpha(alpha)
     rig_options.require_files(left, right)
     left_rgb, right_rgb = read_rgb(left), read_rgb(right)
     require_equal_size(left_rgb, right_rgb)
     raw_pair = RawPair(left_rgb, right_rgb, stamp_ns=0, right_stamp_ns=0)
-    rig = rig_options.rig_from_options(
-        image_size=raw_pair.image_size,
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_mm=baseline_mm,
-        rectified=rectified,
-        unit=unit,
-    )
+    rig = rigs.rig(None, raw_pair.image_size)
     with choice.opened(raw_pair.image_size) as chosen:
-        pipeline = PerceptionPipeline(chosen, alpha=alpha)
+        pipeline = PerceptionPipeline(chosen, alpha=rigs.alpha)
         result = pipeline.process(raw_pair, rig)
         offset = pipeline.measure_vertical_offset(result)
     verdict = result.verdict.also(*alignment_reasons(offset, pipeline.monitor.limits))

@@ -3,52 +3,63 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from msdesis_ros.cli import model_options, offline_options, rig_options
 from msdesis_ros.cli.offline_run import run_rows
+from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.core.errors import UsageError
-from msdesis_ros.data.scaled_png import DEFAULT_SCALE
 from msdesis_ros.offline.pair_list import read_pair_list
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReleaseModel(model_options.ModelFields):
+    """The model options, and the arguments by which the release names a checkpoint."""
+
+    model_type: Annotated[
+        str | None,
+        typer.Argument(
+            help='With MODEL_WEIGHTS, short for --encoder (light, resnet34) and --checkpoint.'
+        ),
+    ] = None
+    model_weights: Annotated[Path | None, typer.Argument(help='A checkpoint file.')] = None
+
+    @property
+    def choice(self) -> model_options.ModelChoice:
+        """What they say together; raises UsageError for a contradiction."""
+        given = {each.name: getattr(self, each.name) for each in fields(model_options.ModelFields)}
+        if self.model_type is not None:
+            if (
+                self.model_weights is None
+                or self.checkpoint is not None
+                or self.encoder is not None
+            ):
+                raise UsageError(
+                    'MODEL_TYPE and MODEL_WEIGHTS go together, in place of --encoder and '
+                    '--checkpoint'
+                )
+            given |= {'encoder': self.model_type, 'checkpoint': self.model_weights}
+        return model_options.ModelChoice(**given)
+
+
+# The default of a parameter that `option_groups` fills.
+NO_MODEL = ReleaseModel()
+
+
+@with_option_groups
 def infer_csv(
     root_input_path: Path = typer.Argument(..., help='Where relative paths of inputs begin.'),
     root_output_path: Path = typer.Argument(..., help='Where relative paths of results begin.'),
     filelist_path: Path = typer.Argument(
         ..., help='The list: left, right[, disparity][, segmentation], with a header or without.'
     ),
-    model_type: str | None = typer.Argument(
-        None, help='With MODEL_WEIGHTS, short for --encoder (light, resnet34) and --checkpoint.'
-    ),
-    model_weights: Path | None = typer.Argument(None, help='A checkpoint file.'),
-    segmentation_threshold: offline_options.ThresholdOption = 0.5,
-    disparity_scale_factor: offline_options.DisparityScaleOption = DEFAULT_SCALE,
-    depth_scale_factor: offline_options.DepthScaleOption = DEFAULT_SCALE,
-    valid_only: offline_options.ValidOnlyOption = False,
-    jobs: offline_options.JobsOption = 2,
-    amp: offline_options.AmpOption = False,
-    overwrite: offline_options.OverwriteOption = False,
-    ray: offline_options.RayOption = False,
-    ray_address: offline_options.RayAddressOption = None,
-    ray_gpus: offline_options.RayGpusOption = 0.0,
-    calibration: rig_options.CalibrationOption = None,
-    focal_px: rig_options.FocalOption = None,
-    baseline_mm: rig_options.BaselineOption = None,
-    rectified: rig_options.RectifiedOption = False,
-    unit: rig_options.UnitOption = None,
-    alpha: offline_options.AlphaOption = -1.0,
-    model: model_options.ModelOption = None,
-    checkpoint: model_options.CheckpointOption = None,
-    encoder: model_options.EncoderOption = None,
-    network_size: model_options.NetworkSizeOption = None,
-    max_disparity: model_options.MaxDisparityOption = None,
-    mode: model_options.ModeOption = None,
-    backend: model_options.BackendOption = None,
-    models_dir: model_options.ModelsDirOption = None,
-    threads: model_options.ThreadsOption = None,
+    options: offline_options.RowOptions = offline_options.AS_USUAL,
+    rigs: rig_options.RectifyChoice = rig_options.UNKNOWN,
+    release: ReleaseModel = NO_MODEL,
 ) -> None:
     """Disparities, masks and depths of every pair in a list, for pictures of any size.
 
@@ -57,41 +68,7 @@ def infer_csv(
 
     Example: msdesis infer csv data out/results paths.csv
     """
-    if model_type is not None:
-        if model_weights is None or checkpoint is not None or encoder is not None:
-            raise UsageError(
-                'MODEL_TYPE and MODEL_WEIGHTS go together, in place of --encoder and --checkpoint'
-            )
-        encoder, checkpoint = model_type, model_weights
-    choice = offline_options.offline_choice(
-        model_options.ModelChoice(
-            model=model,
-            checkpoint=checkpoint,
-            encoder=encoder,
-            network_size=network_size,
-            max_disparity=max_disparity,
-            mode=mode,
-            backend=backend,
-            models_dir=models_dir,
-            threads=threads,
-        ),
-        amp=amp,
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_mm=baseline_mm,
-        rectified=rectified,
-        unit=unit,
-        segmentation_threshold=segmentation_threshold,
-        disparity_scale_factor=disparity_scale_factor,
-        depth_scale_factor=depth_scale_factor,
-        valid_only=valid_only,
-        alpha=alpha,
-        jobs=jobs,
-        overwrite=overwrite,
-        ray=ray,
-        ray_address=ray_address,
-        ray_gpus=ray_gpus,
-    )
+    choice = offline_options.OfflineChoice.of(release.choice, rigs, options)
     rig_options.require_files(root_input_path, filelist_path)
     results = Path(os.path.abspath(root_output_path))
     pairs = read_pair_list(

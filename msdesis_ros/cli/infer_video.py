@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from msdesis_ros.cli import model_options, offline_options, rig_options
 from msdesis_ros.cli.option_groups import with_option_groups
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.cli.training_run import end_of
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
@@ -40,6 +34,25 @@ from msdesis_ros.runtime.pipeline import PerceptionPipeline
 # As the release calls it -> where the left view is.
 STACKINGS = {'horizontal': 'side_by_side', 'vertical': 'top_bottom'}
 EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsChoice(rig_options.RectifyChoice):
+    """How the views of a video were taken; --alpha has the names of the release too."""
+
+    alpha: Annotated[
+        float,
+        typer.Option(
+            '--alpha',
+            '--rectification-alpha',
+            '--rectification_alpha',
+            help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.',
+        ),
+    ] = -1.0
+
+
+# The default of a parameter that `option_groups` fills.
+UNKNOWN_VIEWS = ViewsChoice()
 
 
 @with_option_groups
@@ -69,18 +82,7 @@ def infer_video(
         DEFAULT_CODEC, '--codec', help=f'Of the result video: {" or ".join(CODECS)}.'
     ),
     amp: offline_options.AmpOption = False,
-    calibration: rig_options.CalibrationOption = None,
-    focal_px: rig_options.FocalOption = None,
-    baseline_mm: rig_options.BaselineOption = None,
-    rectified: rig_options.RectifiedOption = False,
-    unit: rig_options.UnitOption = None,
-    alpha: float = typer.Option(
-        -1.0,
-        '--alpha',
-        '--rectification-alpha',
-        '--rectification_alpha',
-        help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.',
-    ),
+    rigs: ViewsChoice = UNKNOWN_VIEWS,
     choice: model_options.ModelChoice = model_options.UNCHOSEN,
 ) -> None:
     """Disparities and masks of a stereo video of any size, as a video and as pictures.
@@ -100,22 +102,14 @@ def infer_video(
         save_images=save_images,
         codec=codec,
     )
-    choice = offline_options.offline_choice(
-        choice,
-        amp=amp,
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_mm=baseline_mm,
-        rectified=rectified,
-        unit=unit,
-        alpha=alpha,
-    )
+    if amp:
+        choice = offline_options.with_amp(choice)
     videos = _videos(video, right, stacking, swap)
-    rig = choice.rigs.rig(None, videos.image_size)
+    rig = rigs.rule.rig(None, videos.image_size)
     for sentence in rig.warnings if rig else ():
         typer.echo(f'warning: {sentence}', err=True)
-    with choice.model.opened(videos.image_size) as opened:
-        work = VideoRun(videos, PerceptionPipeline(opened, alpha=alpha), rig, out, settings)
+    with choice.opened(videos.image_size) as opened:
+        work = VideoRun(videos, PerceptionPipeline(opened, alpha=rigs.alpha), rig, out, settings)
         with end_of(None) as end, _bar(videos.count) as progress:
             summary = work.run(progress=progress, stop=end)
     if rig is None and {'vertical_offset', 'vertical_spread'} & set(summary.reasons):
@@ -155,10 +149,7 @@ class _Rate(ProgressColumn):
 @contextmanager
 def _bar(total: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar with rate and remaining time, quiet when not a terminal."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), _Rate())
-    with Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    ) as bar:
+    with progress_bar(_Rate()) as bar:
         task = bar.add_task('pairs', total=total)
         yield lambda done: bar.update(task, completed=done)
 

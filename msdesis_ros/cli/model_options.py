@@ -56,8 +56,8 @@ ThreadsOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelChoice:
-    """What these options say, a group for `option_groups`. UsageError for a contradiction."""
+class ModelFields:
+    """These options as they were given."""
 
     model: ModelOption = None
     checkpoint: CheckpointOption = None
@@ -68,6 +68,11 @@ class ModelChoice:
     backend: BackendOption = None
     models_dir: ModelsDirOption = None
     threads: ThreadsOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice(ModelFields):
+    """What they say, a group for `option_groups`. UsageError for a contradiction."""
 
     def __post_init__(self) -> None:
         if self.model is not None and self.checkpoint is not None:

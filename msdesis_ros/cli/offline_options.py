@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from msdesis_ros import __version__
-from msdesis_ros.cli import rig_options
 from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.rig_options import RectifyChoice
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE
 from msdesis_ros.offline.journal import file_sha256
@@ -75,32 +75,61 @@ RayAddressOption = Annotated[
 RayGpusOption = Annotated[
     float, typer.Option('--ray-gpus', min=0.0, help='GPUs of each Ray worker, such as 1 or 0.5.')
 ]
-AlphaOption = Annotated[
-    float,
-    typer.Option(
-        '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
-    ),
-]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfflineChoice:
-    """What all these options say. Raises UsageError where they contradict each other."""
+class RowOptions:
+    """How rows are done and stored, a group for `option_groups`. UsageError for what cannot be."""
 
-    model: ModelChoice
-    rigs: RigRule
-    outputs: OutputSettings
-    alpha: float = -1.0
-    jobs: int = 2
-    overwrite: bool = False
-    ray: bool = False
-    ray_address: str | None = None
-    ray_gpus: float = 0.0
+    segmentation_threshold: ThresholdOption = 0.5
+    disparity_scale_factor: DisparityScaleOption = DEFAULT_SCALE
+    depth_scale_factor: DepthScaleOption = DEFAULT_SCALE
+    valid_only: ValidOnlyOption = False
+    jobs: JobsOption = 2
+    amp: AmpOption = False
+    overwrite: OverwriteOption = False
+    ray: RayOption = False
+    ray_address: RayAddressOption = None
+    ray_gpus: RayGpusOption = 0.0
 
     def __post_init__(self) -> None:
         if not self.ray and (self.ray_address is not None or self.ray_gpus):
             raise UsageError('--ray-address and --ray-gpus go with --ray')
-        rig_options.require_alpha(self.alpha)
+        _ = self.outputs  # refused now rather than at the first row
+
+    @property
+    def outputs(self) -> OutputSettings:
+        """How the results are stored."""
+        return OutputSettings(
+            disparity_scale_factor=self.disparity_scale_factor,
+            depth_scale_factor=self.depth_scale_factor,
+            segmentation_threshold=self.segmentation_threshold,
+            valid_only=self.valid_only,
+        )
+
+
+# The default of a parameter that `option_groups` fills.
+AS_USUAL = RowOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineChoice:
+    """What all the options of a command on rows say. Raises UsageError for a contradiction."""
+
+    model: ModelChoice
+    rigs: RigRule
+    alpha: float
+    options: RowOptions
+
+    @classmethod
+    def of(cls, model: ModelChoice, rigs: RectifyChoice, options: RowOptions) -> OfflineChoice:
+        """What three groups of options mean together."""
+        return cls(
+            model=with_amp(model) if options.amp else model,
+            rigs=rigs.rule,
+            alpha=rigs.alpha,
+            options=options,
+        )
 
     @property
     def recipe(self) -> Recipe:
@@ -111,7 +140,7 @@ class OfflineChoice:
             open_backend=_from_anywhere(self.model).open,
             one_size=one_size,
             rigs=_rigs_from_anywhere(self.rigs),
-            outputs=self.outputs,
+            outputs=self.options.outputs,
             alpha=self.alpha,
         )
 
@@ -122,39 +151,20 @@ class OfflineChoice:
         return {
             'program': f'msdesis_ros {__version__}',
             'model': _model_settings(self.model),
-            'outputs': asdict(self.outputs),
+            'outputs': asdict(self.options.outputs),
             'rigs': rigs,
             'alpha': self.alpha,
         }
 
 
-def offline_choice(
-    model: ModelChoice,
-    *,
-    amp: bool,
-    calibration: str | None,
-    focal_px: float | None,
-    baseline_mm: float | None,
-    rectified: bool,
-    unit: str | None,
-    disparity_scale_factor: float = DEFAULT_SCALE,
-    depth_scale_factor: float = DEFAULT_SCALE,
-    segmentation_threshold: float = 0.5,
-    valid_only: bool = False,
-    **further: Any,
-) -> OfflineChoice:
-    """What the options of a command mean; raises UsageError for those that cannot be."""
-    return OfflineChoice(
-        model=_with_amp(model) if amp else model,
-        rigs=_rig_rule(calibration, focal_px, baseline_mm, rectified, unit),
-        outputs=OutputSettings(
-            disparity_scale_factor=disparity_scale_factor,
-            depth_scale_factor=depth_scale_factor,
-            segmentation_threshold=segmentation_threshold,
-            valid_only=valid_only,
-        ),
-        **further,
-    )
+def with_amp(model: ModelChoice) -> ModelChoice:
+    """The model in half precision; UsageError where another backend is asked for."""
+    if model.backend not in (None, GPU_HALF):
+        raise UsageError(
+            f'--amp is half precision on an NVIDIA GPU, which {model.backend} does not have; use '
+            f'--backend {GPU_HALF}, or leave --amp out'
+        )
+    return replace(model, backend=GPU_HALF)
 
 
 def _from_anywhere(model: ModelChoice) -> ModelChoice:
@@ -170,41 +180,6 @@ def _rigs_from_anywhere(rigs: RigRule) -> RigRule:
         return rigs
     files = calibration_files(rigs.calibration)
     return replace(rigs, calibration=','.join(os.path.abspath(f) if f else f for f in files))
-
-
-def _with_amp(model: ModelChoice) -> ModelChoice:
-    if model.backend not in (None, GPU_HALF):
-        raise UsageError(
-            f'--amp is half precision on an NVIDIA GPU, which {model.backend} does not have; use '
-            f'--backend {GPU_HALF}, or leave --amp out'
-        )
-    return replace(model, backend=GPU_HALF)
-
-
-def _rig_rule(
-    calibration: str | None,
-    focal_px: float | None,
-    baseline_mm: float | None,
-    rectified: bool,
-    unit: str | None,
-) -> RigRule:
-    if (focal_px is None) != (baseline_mm is None):
-        raise UsageError('--focal-px and --baseline-mm go together; give both')
-    if calibration is not None and focal_px is not None:
-        raise UsageError('give either --calibration or --focal-px and --baseline-mm, not both')
-    for name, value in (('--focal-px', focal_px), ('--baseline-mm', baseline_mm)):
-        if value is not None and not value > 0:
-            raise UsageError(f'{name} is {value:g}; it must be positive')
-    if unit not in (None, 'mm', 'm'):
-        raise UsageError(f'--unit is {unit!r}; choose mm or m')
-    baseline_m = None if baseline_mm is None else baseline_mm / 1000
-    return RigRule(
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_m=baseline_m,
-        rectified=rectified,
-        unit=unit,
-    )
 
 
 def _model_settings(model: ModelChoice) -> dict[str, Any]:

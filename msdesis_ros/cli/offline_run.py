@@ -69,8 +69,8 @@ def run_rows(
                 rows,
                 runner,
                 journal,
-                again=choice.overwrite,
-                jobs=choice.jobs,
+                again=choice.options.overwrite,
+                jobs=choice.options.jobs,
                 on_outcome=lambda outcome: told(outcome, label),
             )
             write_report(report, summary, bad, settings)
@@ -78,11 +78,17 @@ def run_rows(
 
 
 def _runner(choice: OfflineChoice) -> contextlib.AbstractContextManager[Runner]:
-    if not choice.ray:
-        return LocalRunner(choice.recipe, choice.jobs)
+    if not choice.options.ray:
+        return LocalRunner(choice.recipe, choice.options.jobs)
     from msdesis_ros.offline.ray_run import RayRunner
 
-    return RayRunner(choice.recipe, choice.jobs, address=choice.ray_address, gpus=choice.ray_gpus)
+    return RayRunner(
+        choice.recipe,
+        choice.options.jobs,
+        address=choice.options.ray_address,
+        gpus=choice.options.ray_gpus,
+        warn=lambda sentence: typer.echo(f'warning: {sentence}', err=True),
+    )
 
 
 def _possible(

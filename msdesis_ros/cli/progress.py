@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import sys
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
-def progress_bar() -> Progress:
-    """What is done, how many of how many, and the time left; nothing where nobody looks."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    return Progress(
-        *columns, TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True
-    )
+def progress_bar(*further: ProgressColumn, quiet: bool = False) -> Progress:
+    """What is done, how many of how many, and the time left; nothing where nobody looks.
+
+    further: columns before the time left. quiet: nothing in any case, of a process that is not the
+    one to tell.
+    """
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), *further)
+    quiet = quiet or not sys.stdout.isatty()
+    return Progress(*columns, TimeRemainingColumn(), disable=quiet, transient=True)

@@ -12,7 +12,7 @@ import typer
 from msdesis_ros.cli import model_options, reconstruct_view, rig_options
 from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.cli.progress import progress_bar
-from msdesis_ros.cli.reconstruct_sources import Given, RigChoice, open_source
+from msdesis_ros.cli.reconstruct_sources import Given, open_source
 from msdesis_ros.cli.reconstruct_view import OpenView, ViewChoice, open_view
 from msdesis_ros.core.errors import MsdesisError, UsageError
 from msdesis_ros.core.surface_mesh import EdgeLimits
@@ -28,11 +28,11 @@ from msdesis_ros.offline.reconstruction import (
     Account,
     SurfaceSettings,
     reconstruct_each,
-    reconstruct_world,
     show_one,
     viewed,
     write_surface,
 )
+from msdesis_ros.offline.world_cloud import reconstruct_world
 
 REPORT = 'reconstruction.json'
 _FIXED_FILES = (
@@ -80,14 +80,7 @@ def reconstruct(
     voxel_mm: float = typer.Option(
         1000 * VOXEL_M, '--voxel-mm', help='With --poses: edge of the cubes that become a point.'
     ),
-    calibration: rig_options.CalibrationOption = None,
-    focal_px: rig_options.FocalOption = None,
-    baseline_mm: rig_options.BaselineOption = None,
-    rectified: rig_options.RectifiedOption = False,
-    unit: rig_options.UnitOption = None,
-    alpha: float = typer.Option(
-        -1.0, '--alpha', help='-1 as calibrated; 0 only pixels with a source; 1 all source pixels.'
-    ),
+    rigs: rig_options.RectifyChoice = rig_options.UNKNOWN,
     choice: model_options.ModelChoice = model_options.UNCHOSEN,
     video: reconstruct_view.VideoOption = False,
     still: reconstruct_view.StillOption = False,
@@ -137,14 +130,6 @@ def reconstruct(
         video,
         still,
         codec,
-    )
-    rigs = RigChoice(
-        calibration=calibration,
-        focal_px=focal_px,
-        baseline_mm=baseline_mm,
-        rectified=rectified,
-        unit=unit,
-        alpha=alpha,
     )
     _require_other_place(given, out)
     if given.is_cloud:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from msdesis_ros.cli import rig_options
 from msdesis_ros.cli.model_options import ModelChoice
+from msdesis_ros.cli.rig_options import RectifyChoice
 from msdesis_ros.core.errors import UsageError
-from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.data.surface_folders import is_surface_folder, surface_folders
 from msdesis_ros.offline.pair_list import read_pair_list
 from msdesis_ros.offline.surface_sources import (
@@ -24,35 +24,6 @@ from msdesis_ros.offline.surface_sources import (
     pairs_of_folders,
     pairs_of_rows,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RigChoice:
-    """What the options say of how the pictures were taken; the names are theirs."""
-
-    calibration: str | None = None
-    focal_px: float | None = None
-    baseline_mm: float | None = None
-    rectified: bool = False
-    unit: str | None = None
-    alpha: float = -1.0
-
-    def __post_init__(self) -> None:
-        rig_options.require_alpha(self.alpha)
-
-    def rig(self, calibration: str | None, image_size: tuple[int, int]) -> StereoRig | None:
-        """The rig of pictures of (width, height), by their own calibration where they have one.
-
-        Raises as `rig_options.rig_from_options`.
-        """
-        return rig_options.rig_from_options(
-            image_size=image_size,
-            calibration=calibration or self.calibration,
-            focal_px=None if calibration else self.focal_px,
-            baseline_mm=None if calibration else self.baseline_mm,
-            rectified=self.rectified,
-            unit=self.unit,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +49,7 @@ class Given:
 
 
 @contextlib.contextmanager
-def open_source(given: Given, rigs: RigChoice, model: ModelChoice) -> Iterator[SurfaceSource]:
+def open_source(given: Given, rigs: RectifyChoice, model: ModelChoice) -> Iterator[SurfaceSource]:
     """The frames of two pictures, two folders, a list, a folder of pairs, or folders with depth.
 
     Raises UsageError for what is none of these, FileFormatError for a folder or list without one.

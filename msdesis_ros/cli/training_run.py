@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from msdesis_ros.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from msdesis_ros.training.journal import Progress as Step
@@ -51,14 +50,7 @@ def end_of(minutes: float | None) -> Iterator[End]:
 @contextmanager
 def shown(first: bool) -> Iterator[Callable[[Step], None]]:
     """A progress bar on a terminal, nothing elsewhere."""
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    quiet = not (first and sys.stdout.isatty())
-    with Progress(*columns, disable=quiet, transient=True) as bar:
+    with progress_bar(quiet=not first) as bar:
         task = bar.add_task('steps', total=None)
 
         def show(step: Step) -> None:

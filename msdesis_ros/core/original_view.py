@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
+from msdesis_ros.core.camera_points import normalised_points, raw_points
 from msdesis_ros.core.errors import CalibrationError, ImageError
 from msdesis_ros.core.rig import StereoRig
 from msdesis_ros.core.surface_sampler import SurfaceSampler
@@ -160,21 +160,9 @@ def _rays_of_pixels(camera: CameraCalibration) -> np.ndarray:
 
 
 def _undistorted(camera: CameraCalibration, pixels: np.ndarray) -> np.ndarray:
-    """Pixels (N x 2) of the original view as x / z, y / z of their rays, in the same frame."""
-    points = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0).reshape(-1, 1, 2)
-    if camera.distortion_model == 'equidistant':
-        coefficients = camera.distortion.reshape(4, 1)
-        rays = cv2.fisheye.undistortPoints(points, camera.camera_matrix, coefficients)
-        return rays.reshape(-1, 2)
-    arguments = (points, camera.camera_matrix, camera.distortion)
-    # Until it converges: the default of five iterations is off by 0.3 px in a barrel's corner.
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-7)
-    iterate = getattr(cv2, 'undistortPointsIter', None)  # OpenCV 4; merged into the next in 5
-    if iterate is not None:
-        rays = iterate(*arguments, np.eye(3), np.eye(3), criteria)
-    else:
-        rays = cv2.undistortPoints(*arguments, criteria=criteria)
-    return rays.reshape(-1, 2)
+    """Pixels (N x 2) of the original view as x / z, y / z of their rays; of NaN any ray."""
+    known = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    return normalised_points(known, camera)
 
 
 def _distorted(camera: CameraCalibration, rays: np.ndarray) -> np.ndarray:
@@ -183,20 +171,9 @@ def _distorted(camera: CameraCalibration, rays: np.ndarray) -> np.ndarray:
     pixels = np.full(rays.shape, np.nan)
     points = rays[known]
     found = np.empty_like(points)
-    nowhere = np.zeros(3)
     for start in range(0, len(points), CHUNK_POINTS):
         part = slice(start, start + CHUNK_POINTS)
-        if camera.distortion_model == 'equidistant':
-            coefficients = camera.distortion.reshape(4, 1)
-            some = cv2.fisheye.distortPoints(
-                points[part].reshape(-1, 1, 2), camera.camera_matrix, coefficients
-            )
-        else:
-            in_space = np.concatenate([points[part], np.ones((len(points[part]), 1))], axis=1)
-            some, _ = cv2.projectPoints(
-                in_space, nowhere, nowhere, camera.camera_matrix, camera.distortion
-            )
-        found[part] = some.reshape(-1, 2)
+        found[part] = raw_points(points[part], camera)
     pixels[known] = found
     pixels[~np.isfinite(pixels).all(axis=1)] = np.nan
     return pixels

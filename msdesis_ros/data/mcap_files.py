@@ -11,10 +11,10 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 from msdesis_ros.core.errors import MissingExtraError, MsdesisError, UsageError
+from msdesis_ros.data.closing import Closing
 from msdesis_ros.data.mcap_reader import McapReader
 
 try:
@@ -39,7 +39,7 @@ class TruncatedFileWarning(UserWarning):
     """A recording ends early; what is whole was read."""
 
 
-class McapRecording:
+class McapRecording(Closing):
     """Writes one recording under a temporary name (`.part`) and renames it in `close()`.
 
     compression: a key of COMPRESSIONS. Raises UsageError for another one, and MsdesisError where
@@ -108,17 +108,6 @@ class McapRecording:
             self._stream.close()
             self._stream = None
             self._unfinished.unlink(missing_ok=True)
-
-    def __enter__(self) -> McapRecording:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from msdesis_ros.core.errors import FileFormatError, UsageError, shown
+from msdesis_ros.data.conversion.point_clouds import read_point_map
 from msdesis_ros.data.images import atomic_write, read_plane, write_image
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE, read_scaled, write_scaled
 
@@ -24,11 +25,12 @@ PNG_SUFFIX, TIFF_SUFFIXES = '.png', ('.tif', '.tiff')
 SUFFIXES = (PNG_SUFFIX, *TIFF_SUFFIXES)
 
 
-def read_values(path: Path, scale: float) -> np.ndarray:
+def read_values(path: Path, scale: float, quantity: str | None = None) -> np.ndarray:
     """Read one plane: H x W float32, NaN where it is unknown.
 
     A PNG holds value x scale and 0 for unknown; a TIFF holds the values, and what is not positive
-    and finite is unknown.
+    and finite is unknown. quantity: what the values are; where they are depths, a TIFF may hold
+    the points X, Y, Z in three channels (mm), as SCARED publishes them, and Z is taken.
 
     Raises:
         FileFormatError: the file is missing, damaged, or of another kind.
@@ -40,10 +42,19 @@ def read_values(path: Path, scale: float) -> np.ndarray:
     if suffix == PNG_SUFFIX:
         return read_scaled(path, scale)
     stored = read_plane(path, remedy='write or copy it again')
-    if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.floating):
+    points = stored.ndim == 3 and stored.shape[2] == 3
+    floats = np.issubdtype(stored.dtype, np.floating)
+    if points and floats and quantity == DEPTH:
+        stored = read_point_map(path)[..., 2]
+    elif points and floats:
+        raise FileFormatError(
+            f'{path} has three channels, as the points X, Y, Z of a depth map have; expected one '
+            'channel of floats'
+        )
+    elif stored.ndim != 2 or not floats:
         raise FileFormatError(
             f'{path} holds {stored.dtype} of the shape {stored.shape}; expected one channel of '
-            'floats'
+            'floats, or, for depths in mm, the three of points X, Y, Z'
         )
     known = np.isfinite(stored) & (stored > 0)
     return np.where(known, stored, np.nan).astype(np.float32)

@@ -147,7 +147,7 @@ class SavedPredictions:
     def predict(self, frame: Frame) -> np.ndarray | None:
         """As `FramePredictions`; raises FileFormatError for a damaged prediction."""
         path = self._files.get(frame.full_name)
-        return None if path is None else read_values(path, self.scale)
+        return None if path is None else read_values(path, self.scale, self.quantity)
 
 
 def _picture(frame: Frame, side: str) -> np.ndarray:

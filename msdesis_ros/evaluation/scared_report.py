@@ -92,7 +92,7 @@ def write_report(
         },
         'frames': count_frames(scores),
         'skipped': dict(count_skipped(scores)),
-        'missing_predictions': sum(len(score.missing) for score in scores),
+        'missing_predictions': count_missing(scores),
         'key_frames': [_key_frame(score, measures) for score in scores],
     }
     text = json.dumps(content, indent=2, allow_nan=False)
@@ -108,6 +108,11 @@ def is_complete(scores: Sequence[KeyFrameScore]) -> bool:
 def count_frames(scores: Sequence[KeyFrameScore]) -> int:
     """How many frames were counted."""
     return sum(len(score.frames) for score in scores)
+
+
+def count_missing(scores: Sequence[KeyFrameScore]) -> int:
+    """How many of them had no prediction and count as unknown everywhere."""
+    return sum(len(score.missing) for score in scores)
 
 
 def count_skipped(scores: Sequence[KeyFrameScore]) -> Counter[str]:

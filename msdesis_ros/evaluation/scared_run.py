@@ -147,15 +147,17 @@ class ScaredRun:
             detail = f'{frame.full_name} has no truth in {domain}'
             raise FrameDoesNotCountError(f'no {domain}', detail)
         try:
-            return read_values(path, self._scale_of(path.parent, domain))
+            return read_values(path, self._scale_of(path.parent, domain), _quantity(domain))
         except FileFormatError as error:
             raise FrameDoesNotCountError(f'damaged {domain}', str(error)) from error
 
     def _scale_of(self, folder: Path, domain: str) -> float:
         if folder not in self._scales:
-            quantity = DISPARITY if domain == 'disparity' else DEPTH
             self._scales[folder] = agreed_scale(
-                folder, quantity=quantity, scale=self._truth_scale, option='--truth-scale-factor'
+                folder,
+                quantity=_quantity(domain),
+                scale=self._truth_scale,
+                option='--truth-scale-factor',
             )
         return self._scales[folder]
 
@@ -243,6 +245,10 @@ def _against_list(key_frame: KeyFrame, score: KeyFrameScore) -> list[str]:
         f'{VALID_LIST} of {key_frame.name} says otherwise about {len(other)} frames, the first is '
         f'{other[0]}; the coverage of the depth maps decides'
     ]
+
+
+def _quantity(domain: str) -> str:
+    return DISPARITY if domain == 'disparity' else DEPTH
 
 
 def _size(plane: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ from msdesis_ros.offline.run import Done, Failed, Outcome
 ATTEMPTS = 3
 # Pictures go through files; this is the least that Ray takes for its object store.
 STORE_BYTES = 100 * 2**20
+# A worker that has a place is a process within seconds; one without a place waits in silence.
+PATIENCE_S = 10.0
+WORKER_CPUS = 1
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,27 @@ class RayRunner:
     `address`: of a running cluster, as `ray.init` takes it; None is that of RAY_ADDRESS, and
     without that one on this machine, which ends with the context. One that this process is in
     already is used as it is. `gpus`: how many (or what share of one) each worker gets. The workers
-    must see the same files under the same paths, and have this package. Raises MissingExtraError
-    without Ray, MsdesisError where the cluster cannot be reached, or this machine lacks the GPUs.
+    must see the same files under the same paths, and have this package. `warn` gets a sentence,
+    once, where no worker has started for `PATIENCE_S`; a cluster may grow, so the waiting goes
+    on. Raises MissingExtraError without Ray, MsdesisError where the cluster cannot be reached, or
+    this machine lacks the GPUs.
     """
 
     def __init__(
-        self, recipe: Recipe, workers: int, *, address: str | None = None, gpus: float = 0.0
+        self,
+        recipe: Recipe,
+        workers: int,
+        *,
+        address: str | None = None,
+        gpus: float = 0.0,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.recipe = recipe
         self._workers = workers
         self._address = address
         self._gpus = gpus
+        self._warn = warn
+        self._warned = False
         self._ray: Any = None
         self._started = False
         self._actors: list[Any] = []
@@ -133,6 +146,8 @@ class RayRunner:
         """What the model gives (see Runner), as one worker finds."""
         actor = self._actor()
         try:
+            # Apart from the model, which may take minutes to open.
+            self._ray.get(self._first([actor.up.remote()], patient=False))
             found = self._ray.get(actor.heads.remote(image_size))
         except self._ray.exceptions.RayTaskError:  # a fault of this program
             raise
@@ -157,7 +172,7 @@ class RayRunner:
             while idle and waiting and stopped is None:
                 actor, (row, attempt) = idle.pop(), waiting.popleft()
                 running[actor.do.remote(row)] = actor, row, attempt
-            (task, *_), _ = self._ray.wait([*running, *starting], num_returns=1)
+            task = self._first([*running, *starting], patient=bool(running))
             actor, row, attempt = running.pop(task, None) or (starting.pop(task), None, 0)
             try:
                 outcome = self._ray.get(task)
@@ -183,6 +198,34 @@ class RayRunner:
         if stopped is not None:
             raise stopped.error
 
+    def _first(self, tasks: Sequence[Any], *, patient: bool) -> Any:
+        """The first task that ends; not patient = tell of the waiting where it takes long."""
+        if not patient and not self._warned:
+            done, _ = self._ray.wait(tasks, num_returns=1, timeout=PATIENCE_S)
+            if done:
+                return done[0]
+            self._warned = True
+            self._warn(self._why_none_starts())
+        (task, *_), _ = self._ray.wait(tasks, num_returns=1)
+        return task
+
+    def _why_none_starts(self) -> str:
+        """What a worker asks for and what the cluster has, in one line."""
+        asked = {'CPU': WORKER_CPUS, 'GPU': self._gpus}
+        machines = [node['Resources'] for node in self._ray.nodes() if node['Alive']]
+        holds_one = any(
+            all(machine.get(kind, 0) >= count for kind, count in asked.items())
+            for machine in machines
+        )
+        free = _amount(self._ray.available_resources())
+        why = f'free {free}' if holds_one else 'no machine of it can hold a worker'
+        has = _amount(self._ray.cluster_resources())
+        return (
+            f'no worker of Ray has started after {PATIENCE_S:g} s: each asks for '
+            f'{_amount(asked)}, and the cluster has {has}, {why}. Waiting; Ctrl-C stops, and rows '
+            'that are done stay done'
+        )
+
     def _replaced(self, actor: Any) -> Any:
         """A new worker for one that ended, or that cannot be reached any more."""
         self._actors.remove(actor)
@@ -193,11 +236,15 @@ class RayRunner:
     def _actor(self) -> Any:
         actor = (
             self._ray.remote(RowWorker)
-            .options(num_cpus=1, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)
+            .options(num_cpus=WORKER_CPUS, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)
             .remote(self.recipe)
         )
         self._actors.append(actor)
         return actor
+
+
+def _amount(resources: Mapping[str, float]) -> str:
+    return ' and '.join(f'{resources.get(kind, 0):g} {kind}' for kind in ('CPU', 'GPU'))
 
 
 def _no_workers(error: Exception) -> MsdesisError:

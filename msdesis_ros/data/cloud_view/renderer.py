@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -12,6 +11,7 @@ import numpy as np
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.surface_mesh import SurfaceMesh
+from msdesis_ros.data.closing import Closing
 from msdesis_ros.data.cloud_view import shaders
 from msdesis_ros.data.cloud_view.solids import Lines, Solid
 from msdesis_ros.data.gl_context import open_context
@@ -46,7 +46,7 @@ class _Drawn:
             thing.release()
 
 
-class CloudRenderer:
+class CloudRenderer(Closing):
     """Holds a GL context and what is to be drawn, for pictures of one size (width, height).
 
     What is shown stays until it is replaced by the same name. Use it in one thread, as a context
@@ -69,17 +69,6 @@ class CloudRenderer:
         self._buffer = gl.framebuffer([gl.renderbuffer(fine, 4)], gl.depth_renderbuffer(fine))
         self._shown: dict[str, _Drawn] = {}
         self._backdrop = self._make_backdrop()
-
-    def __enter__(self) -> CloudRenderer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the context; calling it again does nothing."""

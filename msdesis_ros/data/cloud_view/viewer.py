@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.left_rig import ViewGeometry
 from msdesis_ros.core.surface_mesh import SurfaceMesh
+from msdesis_ros.data.closing import Closing
 from msdesis_ros.data.cloud_view.orbit import Orbit, fitting_view_angle_deg, robust_centre
 from msdesis_ros.data.cloud_view.renderer import CloudRenderer, focal_of_view
 from msdesis_ros.data.cloud_view.solids import endoscope, grid, polyline, sight_lines
@@ -71,7 +71,7 @@ class ViewedCloud:
     widths_m: np.ndarray
 
 
-class SurfaceViewer:
+class SurfaceViewer(Closing):
     """Draws surfaces one after the other, in the left optical frame of the first.
 
     The first surface decides what the camera looks at, at which angle, and where the grid stands.
@@ -84,17 +84,6 @@ class SurfaceViewer:
         self._focal_px = 0.0
         self._caption = ''
         self.orbit: Orbit | None = None
-
-    def __enter__(self) -> SurfaceViewer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the renderer; calling it again does nothing."""

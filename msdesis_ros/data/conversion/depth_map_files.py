@@ -55,12 +55,12 @@ def list_planes(source: Path) -> list[Path]:
     return paths
 
 
-def first_plane(planes: list[Path], scale: float) -> np.ndarray:
+def first_plane(planes: list[Path], conversion: Conversion) -> np.ndarray:
     """The first plane that can be read; raises as `read_values` where none can."""
     for path in planes[:-1]:
         with contextlib.suppress(MsdesisError):
-            return read_values(path, scale)
-    return read_values(planes[-1], scale)
+            return _read(path, conversion)
+    return _read(planes[-1], conversion)
 
 
 def plan_outputs(
@@ -109,7 +109,7 @@ def convert_planes(
 
     def convert(path: Path) -> tuple[Path, int, str]:
         try:
-            made = conversion.apply(read_values(path, conversion.scale), view)
+            made = conversion.apply(_read(path, conversion), view)
         except MsdesisError as error:
             # What an earlier run left there is not the result of this one.
             targets[path].unlink(missing_ok=True)
@@ -142,6 +142,10 @@ def convert_planes(
         progress()
     describe(done)
     return done
+
+
+def _read(path: Path, conversion: Conversion) -> np.ndarray:
+    return read_values(path, conversion.scale, conversion.source_quantity)
 
 
 def _in_threads(

@@ -6,15 +6,16 @@ scale factor; a second run goes on only with the same settings.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from msdesis_ros.core.errors import FileFormatError, UsageError
+from msdesis_ros.core.errors import CalibrationError, FileFormatError, UsageError
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.data.scaled_png import DEFAULT_SCALE, write_scaled
 
@@ -42,6 +43,16 @@ class Settings:
             )
         if self.alpha != -1.0 and not 0.0 <= self.alpha <= 1.0:
             raise UsageError(f'alpha is {self.alpha:g}; expected -1 (OpenCV decides) or 0 to 1')
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What the record of a folder says of them."""
+        return {
+            'scale_factor': self.scale_factor,
+            'alpha': self.alpha,
+            'products': self.products,
+            'cloud': self.cloud,
+        }
 
 
 @dataclass
@@ -73,6 +84,16 @@ class Faults:
         if self.strict:
             raise error
         self.problems.append(str(error))
+
+    @contextlib.contextmanager
+    def leaving_out(self, name: str) -> Iterator[None]:
+        """Take a bad file or calibration as the reason why all of `name` is left out."""
+        try:
+            yield
+        except (FileFormatError, CalibrationError) as error:
+            if self.strict:
+                raise
+            self(FileFormatError(f'{name} is left out: {error}'))
 
 
 class Record:

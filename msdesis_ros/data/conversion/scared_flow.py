@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msdesis_ros.core.errors import CalibrationError, FileFormatError
 from msdesis_ros.core.projection import View, front_points, project
 from msdesis_ros.data.conversion.frame_archives import read_poses
 from msdesis_ros.data.conversion.places import Tell, refuse_source, silent
@@ -55,12 +54,8 @@ def convert_flow(
     faults = Faults(strict, outcome.problems)
     folder = out / key.name
     refuse_source(key.folder, folder)
-    try:
+    with faults.leaving_out(key.name):
         _convert(key, folder, cloud, overwrite, outcome, faults, tell)
-    except (FileFormatError, CalibrationError) as error:
-        if strict:
-            raise
-        faults(FileFormatError(f'{key.name} is left out: {error}'))
     return outcome
 
 

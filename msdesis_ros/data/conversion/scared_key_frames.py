@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msdesis_ros.core.errors import CalibrationError, FileFormatError
 from msdesis_ros.data.conversion.places import (
     CALIBRATION_FILE,
     Tell,
@@ -80,27 +79,14 @@ def convert_key_frames(
         # All of them, before the record is: one folder holds the results of one setting.
         _clear(out, tree)
     refuse_unknown(out / RECORD_FILE, _pictures(out, tree))
-    record = Record(
-        out / RECORD_FILE,
-        {
-            'tree': tree,
-            'scale_factor': settings.scale_factor,
-            'alpha': settings.alpha,
-            'products': settings.products,
-            'cloud': settings.cloud,
-        },
-        overwrite=overwrite,
-    )
+    record = Record(out / RECORD_FILE, {'tree': tree, **settings.recorded}, overwrite=overwrite)
     there = {str(name) for name in record.frames}
     for key in keys:
         tell(key.name, 0)
-        try:
+        with faults.leaving_out(key.name):
             _convert(key, out, settings, tree, outcome)
-        except (FileFormatError, CalibrationError) as error:
-            faults(error if strict else FileFormatError(f'{key.name} is left out: {error}'))
-            continue
-        there.add(key.short_name)
-        record.write(sorted(there), complete=False)
+            there.add(key.short_name)
+            record.write(sorted(there), complete=False)
     record.write(sorted(there), complete=not outcome.problems, problems=outcome.problems)
     return outcome
 

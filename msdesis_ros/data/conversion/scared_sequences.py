@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msdesis_ros.core.errors import CalibrationError, FileFormatError
+from msdesis_ros.core.errors import FileFormatError
 from msdesis_ros.data.conversion.places import (
     CALIBRATION_FILE,
     Tell,
@@ -79,12 +79,8 @@ def convert_sequence(
     refuse_source(key.folder, folder)
     outcome = Outcome()
     faults = Faults(strict, outcome.problems)
-    try:
+    with faults.leaving_out(key.name):
         _Sequence(key, folder, settings, from_poses, overwrite, outcome, faults).run(tell)
-    except (FileFormatError, CalibrationError) as error:
-        if strict:
-            raise
-        faults(FileFormatError(f'{key.name} is left out: {error}'))
     return outcome
 
 
@@ -133,10 +129,7 @@ class _Sequence:
             {
                 'key_frame': self.key.name,
                 'image_size': self.image_size,
-                'scale_factor': self.settings.scale_factor,
-                'alpha': self.settings.alpha,
-                'products': self.settings.products,
-                'cloud': self.settings.cloud,
+                **self.settings.recorded,
             },
             overwrite=self.overwrite,
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
 
+from msdesis_ros.data.closing import Closing
 from msdesis_ros.data.gl_context import open_context
 from msdesis_ros.data.synth import shaders
 from msdesis_ros.data.synth.assembly import Assembly, Body
@@ -53,7 +53,7 @@ class View:
     bodies: np.ndarray
 
 
-class Renderer:
+class Renderer(Closing):
     """Holds the GL context, programs and frame buffers for pictures of one size.
 
     Use it in one thread, as a context manager or with `close`. Raises MissingExtraError where
@@ -77,17 +77,6 @@ class Renderer:
         self._shadow_maps = [self._shadow_map() for _ in range(LIGHTS)]
         self._textures: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._surroundings: dict[int, Any] = {}
-
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the context; calling it again does nothing."""
