@@ -40,7 +40,7 @@ class MaskTrunk:
 
 # EfficientNet-Lite0, whose published weights fit.
 LITE0 = MaskTrunk(
-    (512, 416),
+    (608, 480),
     32,
     (
         (1, 16, 3, 1, 1),

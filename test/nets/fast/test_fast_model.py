@@ -37,7 +37,7 @@ def textures(count: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ('size', 'parameters', 'gmac'),
-    [('small', 3_901_177, 10.44), ('base', 4_990_073, 17.03), ('large', 6_509_435, 36.85)],
+    [('small', 3_901_177, 11.16), ('base', 4_990_073, 17.76), ('large', 6_509_435, 37.58)],
 )
 def test_a_size_costs_what_the_documents_say(size, parameters, gmac):
     with torch.device('meta'):
@@ -155,7 +155,7 @@ def test_only_the_mask_alone_does_without_a_right_view():
 
 def test_the_mask_sees_a_picture_at_one_size_whatever_its_own():
     network = small(mode='segmentation').eval()
-    views = functional.interpolate(torch.randn(1, 3, 16, 16), (416, 512))
+    views = functional.interpolate(torch.randn(1, 3, 16, 16), (480, 608))
     with torch.no_grad():
         # Nearest neighbour, whole factors: the branch is given the same pixels again.
         large = network(functional.interpolate(views, scale_factor=2)).mask_logits
