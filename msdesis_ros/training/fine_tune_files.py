@@ -41,11 +41,11 @@ HEADER = (
     "# Written by msdesis finetune. Complete what is 'not stated' before you give it away.\n\n"
 )
 # Pairs with truth that are made where none are given: enough that 15 minutes on two cores do not
-# learn them by heart, and made in less than two. Kind, pairs, seed: rendered scenes are what most
+# learn them by heart, and made in less than three. Kind, pairs, seed: rendered scenes are what most
 # own footage is like, layered ones what keeps the network from forgetting everything else.
 REHEARSAL_SIZE = (512, 416)
 REHEARSAL = {
-    'train': (('render', 96, 810_003), ('layered', 48, 810_001)),
+    'train': (('render', 240, 810_003), ('layered', 96, 810_001)),
     'validation': (('render', 9, 810_004), ('layered', 3, 810_002)),
 }
 UNITS = {'unlikeness': '1', 'inconsistent': '%', 'general_epe': 'px', 'look_epe': 'px'}

@@ -37,7 +37,7 @@ MOST_FORGOTTEN = 0.05
 # By what share the views may be less alike: that much is chance.
 MORE_UNLIKE = 0.01
 # By how many percent of the pixels more the eyes may disagree: that much is chance.
-MORE_INCONSISTENT = 0.1
+MORE_INCONSISTENT = 0.5
 TERMS = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'rehearsal')
 # What moves or hides things in one view alone: own pairs have no truth to say so.
 # A stream of random numbers that must not repeat another.

@@ -97,9 +97,9 @@ PAIRS = {
 
 # Bars that are not reached, and what was measured instead (docs/results/msdesis_fast.md).
 MISSED = {
-    'scared_d1k2': 'EPE 0.412 px, bad-3 0.58 %',
-    'middlebury_cones': 'EPE 1.36 px',
-    'kitti2015_000046': 'EPE 1.57 px',
+    'scared_d1k2': 'EPE 0.402 px, bad-3 0.51 %',
+    'middlebury_cones': 'EPE 1.34 px',
+    'kitti2015_000046': 'EPE 1.49 px',
 }
 
 
@@ -123,7 +123,7 @@ def test_real_pairs_are_matched_at_every_pixel(network: Backend, test_data: Path
 def test_no_real_pair_is_answered_worse_than_the_results_page_says(
     network: Backend, test_data: Path
 ):
-    measured = {'scared_d1k2': 0.412, 'middlebury_cones': 1.36, 'kitti2015_000046': 1.57}
+    measured = {'scared_d1k2': 0.402, 'middlebury_cones': 1.34, 'kitti2015_000046': 1.49}
     for name, pair in PAIRS.items():
         folder = test_data / name
         answer = network.run(read_rgb(folder / pair.left), read_rgb(folder / pair.right))
@@ -140,7 +140,8 @@ def test_real_instruments_are_found(network: Backend, test_data: Path) -> None:
     ]
     # At its own size, and one view for both: the mask looks at the left one alone.
     found, wanted = network.run(picture, picture).mask_logits > 0, parts[0] | parts[1]
-    assert (found & wanted).sum() / (found | wanted).sum() >= 0.75
+    # The bar is 0.75; 0.90 was measured.
+    assert (found & wanted).sum() / (found | wanted).sum() >= 0.85
 
 
 def test_a_picture_without_instruments_stays_unpainted(network: Backend, test_data: Path) -> None:
