@@ -41,8 +41,8 @@ HEADER = (
     "# Written by msdesis finetune. Complete what is 'not stated' before you give it away.\n\n"
 )
 # Pairs with truth that are made where none are given: enough that 15 minutes on two cores do not
-# learn them by heart, and made in less than three. Kind, pairs, seed: rendered scenes are what most
-# own footage is like, layered ones what keeps the network from forgetting everything else.
+# learn them by heart, and made in less than three. Rendered scenes are what most own footage is
+# like; layered ones keep the network from forgetting everything else. Kind, pairs, seed.
 REHEARSAL_SIZE = (512, 416)
 REHEARSAL = {
     'train': (('render', 240, 810_003), ('layered', 96, 810_001)),
