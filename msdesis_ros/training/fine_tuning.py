@@ -205,8 +205,8 @@ class FineTuning(Objective):
                     sums[name].add_own(views, counted, scales=self._settings.scales)
             if counted is None and look is not None:
                 worn = dressed(plain, look, rng).to(device)
-                for name, answering in (('now', network), ('before', self._teacher)):
-                    answer = runner.output(answering, worn)
+                answers = {'now': runner.output(network, worn), 'before': self._taught(worn)}
+                for name, answer in answers.items():
                     in_look[name].add_known(answer, worn, self._max_disparity)
         now, before = (each.figures() for each in sums.values())
         look_now, look_before = (each.figures() for each in in_look.values())

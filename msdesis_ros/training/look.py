@@ -29,7 +29,8 @@ _KERNEL = 17
 _LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # Standard deviation of what `_LAPLACIANS` makes of white noise of deviation 1, over the median.
 _DEVIATION = 1 / (6 * 0.6745)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+# What red, green and blue add to the brightness.
+LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def spectrum_of(view: np.ndarray) -> np.ndarray | None:
     """Mean power of the brightness by radial frequency, _BANDS values; None without a square of
     the picture that is free of black.
     """
-    brightness = view.astype(np.float32) @ _LUMA
+    brightness = view.astype(np.float32) @ np.float32(LUMA)
     lit = view.max(axis=2) >= DARK
     window = np.outer(np.hanning(_SQUARE), np.hanning(_SQUARE)).astype(np.float32)
     frequency = np.fft.fftfreq(_SQUARE)
@@ -140,7 +141,7 @@ def spectrum_of(view: np.ndarray) -> np.ndarray | None:
             place = np.s_[top : top + _SQUARE, left : left + _SQUARE]
             if lit[place].mean() > 0.99:
                 square = (brightness[place] - brightness[place].mean()) * window
-                powers.append(np.abs(np.fft.rfft2(square)[:, : _SQUARE // 2 + 1]) ** 2)
+                powers.append(np.abs(np.fft.rfft2(square)) ** 2)
     if not powers:
         return None
     power = np.mean(powers, axis=0) / (window**2).sum()
@@ -185,7 +186,7 @@ def _blur_between(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> n
     for views in (ours, theirs):
         powers = [power for power in map(spectrum_of, views) if power is not None]
         noise = np.median(
-            [(noise_of(view) ** 2) @ _LUMA.astype(np.float64) ** 2 for view in views]
+            [(noise_of(view) ** 2) @ np.float32(LUMA).astype(np.float64) ** 2 for view in views]
         )
         spectra.append(np.mean(powers, axis=0) - noise if powers else np.ones(_BANDS))
     wanted, had = (np.maximum(power, 1e-3) for power in spectra)

@@ -17,15 +17,15 @@ from torch.nn import functional
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.config import MATCH_STRIDE, REFINE_STRIDE
 from msdesis_ros.nets.fast.model import FastOutput
+from msdesis_ros.training.look import DARK, LUMA
 from msdesis_ros.training.losses import match_loss
 from msdesis_ros.training.masked import Target, coarser, weighted_mean
 from msdesis_ros.training.own_frames_source import OwnFrames
 from msdesis_ros.training.published_losses import warped_to_left
 
-# Levels of 255. Below, in all channels, is the black around a round field of view or a rectified
-# picture, which would match itself at disparity 0; above, in all channels, a highlight, which does
-# not lie on the surface.
-DARK, GLARE = 8, 250
+# Level of 255. Above, in all channels, is a highlight, which does not lie on the surface; below
+# DARK is the black around a round field of view, which would match itself at disparity 0.
+GLARE = 250
 # Standard deviation, of 1, that counts as noise where pictures are divided by theirs.
 NOISE = 4 / 255
 NORMAL_WINDOW, STRUCTURE_WINDOW = 9, 7
@@ -148,7 +148,7 @@ def unlike(left: Tensor, right: Tensor, disparity_px: Tensor) -> Tensor:
 
 def luma(picture: Tensor) -> Tensor:
     """N x 3 x H x W uint8 -> brightness, 0 to 1."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=picture.device).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMA, device=picture.device).view(1, 3, 1, 1)
     return (picture.float() * weights).sum(1, keepdim=True) / 255
 
 
