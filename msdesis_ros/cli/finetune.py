@@ -23,9 +23,9 @@ from msdesis_ros.data.synth.workers import usable_cores
 from msdesis_ros.nets.torch_extra import require_torch
 
 if TYPE_CHECKING:
+    from msdesis_ros.training.comparison import Comparison
     from msdesis_ros.training.config import TrainConfig
     from msdesis_ros.training.fine_tune_files import Beginning
-    from msdesis_ros.training.fine_tuning import Comparison
     from msdesis_ros.training.loop import Training
 
 REFUSED = 1
@@ -169,8 +169,8 @@ def _finish(
     held_out: int,
 ) -> None:
     """Tell the comparison; write the network, or refuse to."""
+    from msdesis_ros.training.comparison import comparison_of
     from msdesis_ros.training.fine_tune_files import write_deployment
-    from msdesis_ros.training.fine_tuning import comparison_of
     from msdesis_ros.training.finish import commit_of_source
 
     out, config = training.folder, training.config

@@ -31,8 +31,8 @@ from msdesis_ros.runtime.cards import load_card
 from msdesis_ros.runtime.model_card import Measurement, Training
 from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.runtime.torch_backend import weights_of_card
+from msdesis_ros.training.comparison import Comparison
 from msdesis_ros.training.config import TrainConfig
-from msdesis_ros.training.fine_tuning import Comparison
 from msdesis_ros.training.finish import WEIGHTS_FILE
 
 FAMILY = 'msdesis_fast'

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.model import FastOutput
 from msdesis_ros.training.batch import UNKNOWN, Batch
+from msdesis_ros.training.comparison import Comparison
 from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
 from msdesis_ros.training.look import Look
 from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms
@@ -32,76 +32,11 @@ from msdesis_ros.training.self_supervised import (
 
 # A pixel whose disparities differ by more than this between the eyes is inconsistent.
 INCONSISTENT_PX = 1.0
-# By what share the error on pairs with truth may grow.
-MOST_FORGOTTEN = 0.05
-# By what share the views may be less alike: that much is chance.
-MORE_UNLIKE = 0.01
-# By how many percent of the pixels more the eyes may disagree: that much is chance.
-MORE_INCONSISTENT = 0.5
 TERMS = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'rehearsal')
 # What moves or hides things in one view alone: own pairs have no truth to say so.
 # A stream of random numbers that must not repeat another.
 _LOOKS = 4
 ONE_SIDED = ('one_eye', 'erase', 'misalignment_px', 'mirror')
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A network and the one it began with, on pairs that neither learns from.
-
-    unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
-    over the pixels that the initial network takes for visible, so that no pixel can be got rid of
-    by calling it hidden. general_epe_px: over the pairs with truth, look_epe_px: over the same
-    ones in the look of own pairs. NaN without such pairs. own_pairs, general_pairs: how many pairs
-    the figures are of.
-
-    The error in the look of own pairs decides; without one, unlikeness, which noise rules where
-    there is much. Eyes that agree prove little, since both may be wrong alike: they may only not
-    disagree more than before.
-    """
-
-    unlikeness: float
-    unlikeness_before: float
-    inconsistent_percent: float
-    inconsistent_before_percent: float
-    general_epe_px: float
-    general_epe_before_px: float
-    look_epe_px: float
-    look_epe_before_px: float
-    own_pairs: int
-    general_pairs: int
-
-    @property
-    def forgotten(self) -> float:
-        """By what share the error on the pairs with truth grew; NaN without any."""
-        if not self.general_epe_before_px > 0:
-            return math.nan
-        return self.general_epe_px / self.general_epe_before_px - 1
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why the network is no improvement, in half sentences; empty where it is one."""
-        found = []
-        if math.isfinite(self.look_epe_before_px):
-            if not self.look_epe_px < self.look_epe_before_px:
-                found.append('the error in the look of own pairs is no less')
-            if not self.unlikeness <= (1 + MORE_UNLIKE) * self.unlikeness_before:
-                found.append('the views are less alike')
-        elif not self.unlikeness < self.unlikeness_before:
-            found.append('the views are no more alike')
-        if self.inconsistent_percent > self.inconsistent_before_percent + MORE_INCONSISTENT:
-            found.append('the eyes disagree more')
-        if self.forgotten > MOST_FORGOTTEN:  # False for NaN
-            found.append(f'the error on pairs with truth grew by {100 * self.forgotten:.1f} %')
-        return tuple(found)
-
-    def score(self, task: str) -> float | None:
-        """What the best weights have the least of; None for weights that are no improvement."""
-        decides = self.look_epe_px if math.isfinite(self.look_epe_px) else self.unlikeness
-        return None if self.reasons else decides
-
-
-COMPARED = tuple(field.name for field in fields(Comparison))
 
 
 class FineTuning(Objective):
@@ -272,11 +207,6 @@ def own_pairs(batch: Batch) -> Tensor:
     """N bool: pairs of which no truth is known."""
     nothing = ~torch.isfinite(batch.disparity_px) & (batch.mask == UNKNOWN)
     return nothing.flatten(1).all(1)
-
-
-def comparison_of(figures: dict[str, float]) -> Comparison:
-    """Again from the figures that a training keeps of its best weights."""
-    return Comparison(**{field.name: figures[field.name] for field in fields(Comparison)})
 
 
 def _require_fitting(config: TrainConfig, network: nn.Module) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 
+from msdesis_ros.training.comparison import COMPARED, Comparison
 from msdesis_ros.training.config import TrainConfig
 from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, validation_batches
 from msdesis_ros.training.divergence import DivergenceWatch
-from msdesis_ros.training.fine_tuning import COMPARED, Comparison, FineTuning
+from msdesis_ros.training.fine_tuning import FineTuning
 from msdesis_ros.training.journal import VALIDATION, Journal, Progress
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import learning_groups, network_of, objective_of

@@ -19,7 +19,7 @@ from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
 from msdesis_ros.data.images import write_image  # noqa: E402
 from msdesis_ros.data.synth.generate import generate_shards  # noqa: E402
 from msdesis_ros.runtime.cards import load_card  # noqa: E402
-from msdesis_ros.training import fine_tune_files, fine_tuning  # noqa: E402
+from msdesis_ros.training import comparison, fine_tune_files  # noqa: E402
 
 # Exports and trainings take seconds, on a busy machine minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -112,7 +112,7 @@ def finetune(*arguments, changes=()):
 @pytest.fixture
 def always_better(monkeypatch):
     """Four steps of an untrained network are no improvement: let them pass for one."""
-    monkeypatch.setattr(fine_tuning.Comparison, 'reasons', property(lambda self: ()))
+    monkeypatch.setattr(comparison.Comparison, 'reasons', property(lambda self: ()))
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_b
 
 def test_what_is_no_better_is_not_written(frames, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        fine_tuning.Comparison, 'reasons', property(lambda self: ('the eyes disagree more',))
+        comparison.Comparison, 'reasons', property(lambda self: ('the eyes disagree more',))
     )
     out = tmp_path / 'out'
     done = finetune(frames, '--checkpoint', weights, '--out', out)

@@ -20,6 +20,13 @@ from msdesis_ros.data.images import write_image  # noqa: E402
 from msdesis_ros.nets.checkpoints import LoadedCheckpoint, load_checkpoint  # noqa: E402
 from msdesis_ros.training import fine_tune_files  # noqa: E402
 from msdesis_ros.training.batch import collate, sample_of_frame  # noqa: E402
+from msdesis_ros.training.comparison import (  # noqa: E402
+    MORE_INCONSISTENT,
+    MORE_UNLIKE,
+    MOST_FORGOTTEN,
+    Comparison,
+    comparison_of,
+)
 from msdesis_ros.training.config import TrainConfig, build  # noqa: E402
 from msdesis_ros.training.fine_tune_files import (  # noqa: E402
     Beginning,
@@ -29,15 +36,7 @@ from msdesis_ros.training.fine_tune_files import (  # noqa: E402
     require_sizes,
     write_deployment,
 )
-from msdesis_ros.training.fine_tuning import (  # noqa: E402
-    MORE_INCONSISTENT,
-    MORE_UNLIKE,
-    MOST_FORGOTTEN,
-    Comparison,
-    FineTuning,
-    comparison_of,
-    own_pairs,
-)
+from msdesis_ros.training.fine_tuning import FineTuning, own_pairs  # noqa: E402
 from msdesis_ros.training.look import look_of  # noqa: E402
 from msdesis_ros.training.loop import Training  # noqa: E402
 from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms  # noqa: E402
