@@ -53,9 +53,13 @@ class Family(ABC):
     def inputs(self, config: Any) -> tuple[str, ...]:
         """The pictures that a network needs, of 'left' and 'right'."""
 
+    def deployed(self, network: nn.Module, left: Tensor, right: Tensor | None) -> Any:
+        """What a network answers in use, where `forward` may be for training alone."""
+        return network(left, right)
+
     @abstractmethod
     def planes(self, answer: Any) -> dict[str, Tensor]:
-        """The planes, by the names in PLANE_OF_HEAD, in what a network's `forward` returns."""
+        """The planes, by the names in PLANE_OF_HEAD, in what `forward` and `deployed` return."""
 
     @abstractmethod
     def simplified(self, network: nn.Module) -> nn.Module:

@@ -50,7 +50,8 @@ class PictureNetwork(nn.Module):
     def forward(self, left: Tensor, right: Tensor | None = None) -> tuple[Tensor, ...]:
         """N x H x W x 3 uint8 RGB each -> the planes of `output_names`, N x 1 x H x W float32."""
         height, width = left.shape[1:3]
-        answer = self.network(self.prepare(left), None if right is None else self.prepare(right))
+        other = None if right is None else self.prepare(right)
+        answer = self.family.deployed(self.network, self.prepare(left), other)
         planes = self.family.planes(answer)
         return tuple(planes[name][:, :, :height, :width] for name in self.output_names)
 

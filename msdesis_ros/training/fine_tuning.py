@@ -119,20 +119,23 @@ class FineTuning(Objective):
     def judge(
         self, network: nn.Module, batches: Iterable[Batch], *, look: Look | None = None
     ) -> Comparison:
-        """Compare a network in eval mode with the initial one. look: of the own pairs."""
+        """Compare a network in eval mode with the initial one, both as they are used. look: of
+        the own pairs.
+        """
         device = next(network.parameters()).device
+        self._teacher.to(device)
         runner = Runner(self._config, device)
         sums, in_look = ({'now': _Sums(), 'before': _Sums()} for _ in range(2))
         rng = np.random.default_rng([self._config.seed, _LOOKS])
         for plain in batches:
             batch = self.shown(plain.to(device))
-            own, initial = own_pairs(batch), self._taught(batch)
+            own, initial = own_pairs(batch), runner.deployed(self._teacher, batch)
             counted = (
                 visible(views_of(batch.left, batch.right, initial.disparity_px))
                 if bool(own.all())
                 else None
             )
-            for name, answer in (('now', runner.output(network, batch)), ('before', initial)):
+            for name, answer in (('now', runner.deployed(network, batch)), ('before', initial)):
                 if counted is None:
                     sums[name].add_known(answer, batch, self._max_disparity)
                 else:
@@ -140,8 +143,8 @@ class FineTuning(Objective):
                     sums[name].add_own(views, counted, scales=self._settings.scales)
             if counted is None and look is not None:
                 worn = dressed(plain, look, rng).to(device)
-                answers = {'now': runner.output(network, worn), 'before': self._taught(worn)}
-                for name, answer in answers.items():
+                for name, judged in (('now', network), ('before', self._teacher)):
+                    answer = runner.deployed(judged, worn)
                     in_look[name].add_known(answer, worn, self._max_disparity)
         now, before = (each.figures() for each in sums.values())
         look_now, look_before = (each.figures() for each in in_look.values())

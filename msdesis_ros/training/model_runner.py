@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from msdesis_ros.core.errors import UsageError
+from msdesis_ros.nets.registry import family_of
 from msdesis_ros.training.batch import Batch
 from msdesis_ros.training.config import TrainConfig
 
@@ -41,10 +44,17 @@ class Runner:
         return network
 
     def output(self, network: nn.Module, batch: Batch) -> object:
-        """Run a network on a batch that is on the device."""
+        """Run a network, to train it, on a batch that is on the device."""
+        return self._run(network, batch)
+
+    def deployed(self, network: nn.Module, batch: Batch) -> object:
+        """Run a network as it will be used on a batch that is on the device."""
+        return self._run(partial(family_of(network).deployed, network), batch)
+
+    def _run(self, answer: Callable[[Tensor, Tensor], object], batch: Batch) -> object:
         left, right = (self._picture(view) for view in batch[:2])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            return network(left, right)
+            return answer(left, right)
 
     def _picture(self, view: Tensor) -> Tensor:
         picture = (view.float() / 255 - self._mean) / self._std

@@ -18,8 +18,9 @@ class PhotometricSettings:
     natural logarithms: 0.2 means factors from 0.82 to 1.22. offset, noise: levels of 255; noise is
     the highest standard deviation. view_share: how much of these each view gets of its own; both
     get the rest alike. saturation: highest change of the distance from grey, as a logarithm; hue:
-    highest turn of the colours, degrees; blur: highest standard deviation, px; these three are the
-    same for both views. Raises UsageError for values that cannot be.
+    highest turn of the colours, degrees; blur: highest standard deviation, px; shade: highest
+    darkening of patches of the picture, as a logarithm; these four are the same for both views, and
+    half of all pairs stay sharp, half without shade. Raises UsageError for values that cannot be.
     """
 
     gain: float = 0.0
@@ -31,6 +32,7 @@ class PhotometricSettings:
     saturation: float = 0.0
     hue: float = 0.0
     blur: float = 0.0
+    shade: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -49,7 +51,12 @@ PHOTOMETRIC_LIMITS = {
     'saturation': 3.0,
     'hue': 180.0,
     'blur': 8.0,
+    'shade': 4.0,
 }
+# Cells of the grid that a shade is drawn on, across and down.
+SHADE_CELLS = (3, 8)
+# How much of the range of its values a shade takes from full light to full dark: a border, a slope.
+SHADE_SLOPES = (0.05, 0.8)
 
 
 def jittered(
@@ -71,7 +78,22 @@ def jittered(
         draw = rng.uniform(-1, 1, 3)
         colours = _colour_matrix(settings.saturation * draw[0], settings.hue * draw[1])
         views = [_blurred(cv2.transform(v, colours), settings.blur * draw[2]) for v in views]
+    # Drawn last and only where asked for, so that other settings keep their pictures.
+    if settings.shade and rng.random() < 0.5:
+        light = _light(views[0].shape[:2], rng.uniform(0, settings.shade), rng)
+        views = [np.rint(view * light[..., None]).astype(np.uint8) for view in views]
     return views[0], views[1]
+
+
+def _light(shape: tuple[int, int], depth: float, rng: np.random.Generator) -> np.ndarray:
+    """H x W float32, from exp(-depth) in the shade to 1: patches such as dark organs and shadows."""
+    cells = rng.integers(*SHADE_CELLS, 2, endpoint=True)
+    heights = cv2.resize(
+        rng.random(cells, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC
+    )
+    middle, slope = rng.uniform(0.3, 0.7), rng.uniform(*SHADE_SLOPES)
+    share = np.clip((heights - middle) / slope + 0.5, 0, 1)
+    return np.exp(-depth * share)
 
 
 def _colour_matrix(log_saturation: float, hue_deg: float) -> np.ndarray:

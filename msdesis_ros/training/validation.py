@@ -45,11 +45,11 @@ def validate(
     objective: Objective,
     max_disparity: int,
 ) -> Figures:
-    """Run a network in eval mode over batches."""
+    """Run a network in eval mode over batches, as it will be used."""
     sums = dict.fromkeys(('known', 'error', 'bad', 'visible', 'visible error', 'both', 'any'), 0.0)
     for batch in batches:
         batch = batch.to(runner.device)
-        answer = objective.answer(runner.output(network, batch))
+        answer = objective.answer(runner.deployed(network, batch))
         if answer.disparity_px is not None:
             known = (batch.disparity_px >= 0) & (batch.disparity_px < max_disparity)
             error_px = (answer.disparity_px - batch.disparity_px).abs().double()

@@ -64,12 +64,12 @@ def expected(network, views, **normalisation):
     return disparity, logits, math.sqrt(2) * np.exp(log_scale)
 
 
-def require_same(output, wanted, most=1e-3):
+def require_same(output, wanted, *, most=1e-3, least=0.1):
     planes = (output.disparity_px, output.mask_logits, output.uncertainty_px)
     for plane, other in zip(planes, wanted, strict=True):
         assert plane.dtype == np.float32 and plane.shape == other.shape
         np.testing.assert_allclose(plane, other, atol=most)
-        assert other.std() > 0.1
+        assert other.std() > least
 
 
 def run(*arguments):
@@ -149,8 +149,9 @@ def test_every_plane_is_compared_and_differs_by_rounding_alone(models, name):
         sizes = {row['pictures'].split()[-1] for row in rows}
         assert sizes == {'320x256', '165x128', '96x77'}
     assert all(row['holds'] and row['mean'] < 1e-4 for row in rows)
-    # Random weights answer hard contrasts in jumps, where rounding counts for more.
-    assert all(row['greatest'] < 1e-3 for row in rows if row['pictures'].startswith('texture'))
+    # Random weights answer hard contrasts in jumps, where rounding counts for more. Pictures are
+    # enlarged, so that there are more places at which they do.
+    assert all(row['greatest'] < 2e-3 for row in rows if row['pictures'].startswith('texture'))
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
@@ -164,9 +165,12 @@ def test_one_graph_answers_pictures_of_any_size(models, lively, backend):
         max_disparity_px=64.0,
     )
     network = lively.lively_fast()
-    for size in ((59, 51), (96, 32), (130, 70), (7, 5)):
+    # The last one is too large to be enlarged.
+    for size in ((59, 51), (96, 32), (130, 70), (7, 5), (800, 736)):
         pair = lively.picture_pair(*size)
-        require_same(opened.run(*pair), expected(network, pair, **NORMALISED))
+        # Among many pixels some differ by more; 7x5 px enlarged are nearly one colour.
+        bounds = {(800, 736): {'most': 5e-3}, (7, 5): {'least': 0.01}}.get(size, {})
+        require_same(opened.run(*pair), expected(network, pair, **NORMALISED), **bounds)
 
 
 def test_half_precision_is_close_and_half_the_size(exported, models):

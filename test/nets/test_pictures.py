@@ -80,7 +80,7 @@ def test_a_fast_network_gives_its_planes_without_the_padding(lively, size):
     views = tensors(lively.picture_pair(*size))
     with torch.no_grad():
         planes = dict(zip(pictures.output_names, pictures(*views), strict=True))
-        expected = network(*(pictures.prepare(view) for view in views))
+        expected = network.deployed(*(pictures.prepare(view) for view in views))
     width, height = size
     wanted = (expected.disparity_px, expected.mask_logits, expected.log_scale)
     for plane, whole in zip(planes.values(), wanted, strict=True):

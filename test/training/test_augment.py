@@ -207,6 +207,22 @@ def test_a_blur_takes_contrast_and_no_light():
     assert 6 <= sum(contrast == 100 for contrast in contrasts) <= 16
 
 
+def test_a_shade_darkens_patches_of_both_views_alike_and_leaves_half_of_the_pairs():
+    picture = np.full((96, 128, 3), 200, np.uint8)
+    shaded = 0
+    for seed in range(40):
+        left, right = jittered(
+            picture, picture, PhotometricSettings(shade=2.0), rng=np.random.default_rng(seed)
+        )
+        assert np.array_equal(left, right) and left.max() <= 200
+        # exp(-2) of the light is left where a shade is deepest, and colours stay.
+        assert left.min() >= round(200 * np.exp(-2)) and (np.ptp(left, axis=2) == 0).all()
+        shaded += np.ptp(left) > 20
+        # Smooth: a border of a shade is no edge of one pixel.
+        assert np.abs(np.diff(left[..., 0].astype(int))).max() < 100
+    assert 10 <= shaded <= 24
+
+
 def test_one_eye_comes_as_often_as_asked_and_leaves_other_samples_as_they_were(sample):
     lone = 0
     for seed in range(60):

@@ -36,7 +36,7 @@ def figures_of(disparity_px, truth_px, *, occluded=None, logits=None, mask=None)
         None if disparity_px is None else plane(disparity_px, torch.float32),
         None if logits is None else plane(logits, torch.float32),
     )
-    runner = SimpleNamespace(device=torch.device('cpu'), output=lambda network, batch: None)
+    runner = SimpleNamespace(device=torch.device('cpu'), deployed=lambda network, batch: None)
     objective = SimpleNamespace(answer=lambda output: answer)
     return validate(None, [batch], runner=runner, objective=objective, max_disparity=64)
 

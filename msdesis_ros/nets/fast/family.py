@@ -71,6 +71,9 @@ class FastFamily(Family):
     def inputs(self, config: FastConfig) -> tuple[str, ...]:
         return ('left', 'right') if 'disparity' in config.heads else ('left',)
 
+    def deployed(self, network: FastStereo, left: Tensor, right: Tensor | None) -> FastOutput:
+        return network.deployed(left, right)
+
     def planes(self, answer: FastOutput) -> dict[str, Tensor]:
         planes = {
             'disparity': answer.disparity_px,

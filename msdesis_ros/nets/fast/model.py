@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from msdesis_ros.nets.fast.mask_head import MaskHead
 from msdesis_ros.nets.fast.matcher import Matcher
 from msdesis_ros.nets.fast.refinement import DISPARITY_UNIT_PX, Correction
 from msdesis_ros.nets.fast.upsampling import ConvexUpsampling
+from msdesis_ros.nets.fast.working_size import working_size
 
 # Of log b: a Laplace scale of 0.02 px is better than any truth, 150 px as bad as not knowing.
 LOG_SCALE_RANGE = (-4.0, 5.0)
@@ -74,19 +77,46 @@ class FastStereo(nn.Module):
         """left, right: N x 3 x H x W, normalised float32, rectified, sides multiples of 32
         (ImageError otherwise). The mode 'segmentation' does not look at the right one.
         """
-        heads = self.config.heads
-        self._require_sizes(left, right if 'disparity' in heads else left)
-        found = FastOutput()
-        if 'disparity' in heads:
-            found = self._matched(left, right)
-        if 'instrument_mask' in heads:
-            found = found._replace(**self.mask_head(left)._asdict())
-        return found
+        return self._answered(left, right, self._matched)
+
+    def deployed(self, left: Tensor, right: Tensor | None = None) -> FastOutput:
+        """As `forward`, at the size that suits the picture best (`working_size`), and without what
+        only training looks at.
+        """
+        return self._answered(left, right, self._matched_at_working_size)
 
     def answering(self, name: str) -> bool:
         """Whether the mode makes use of a weight of this name."""
         masks = name.startswith('mask_head.')
         return ('instrument_mask' if masks else 'disparity') in self.config.heads
+
+    def _answered(
+        self,
+        left: Tensor,
+        right: Tensor | None,
+        matched: Callable[[Tensor, Tensor | None], FastOutput],
+    ) -> FastOutput:
+        heads = self.config.heads
+        self._require_sizes(left, right if 'disparity' in heads else left)
+        found = matched(left, right) if 'disparity' in heads else FastOutput()
+        if 'instrument_mask' in heads:
+            found = found._replace(**self.mask_head(left)._asdict())
+        return found
+
+    def _matched_at_working_size(self, left: Tensor, right: Tensor) -> FastOutput:
+        given = left.shape[-2:]
+        working = working_size(*given)
+        if tuple(working) == tuple(given):
+            found = self._matched(left, right)
+            return FastOutput(found.disparity_px, found.log_scale)
+        found = self._matched(enlarge(left, working), enlarge(right, working))
+        # A number, but while a graph for any size is traced.
+        factor = given[1] / working[1]
+        shift = factor.log() if isinstance(factor, Tensor) else math.log(factor)
+        return FastOutput(
+            disparity_px=enlarge(found.disparity_px, given) * factor,
+            log_scale=enlarge(found.log_scale, given) + shift,
+        )
 
     def _matched(self, left: Tensor, right: Tensor) -> FastOutput:
         # One batch for both views: batch-norm sees both alike, and convolutions run once.

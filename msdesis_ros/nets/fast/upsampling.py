@@ -26,7 +26,9 @@ class ConvexUpsampling(nn.Module):
         in the plane's units.
         """
         height, width = plane.shape[-2:]
-        weights = self.weigh(features).float()
+        # Plane by plane in memory: pixel by pixel, as convolutions on a CPU like it, the sums over
+        # neighbours below took half of a step of training.
+        weights = self.weigh(features).float().contiguous()
         batch = weights.shape[0]
         weights = weights.view(batch, NEIGHBOURS, REFINE_STRIDE**2, height, width)
         # A softmax over the second of five dimensions, spelled out: as one operation it takes half
