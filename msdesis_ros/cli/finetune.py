@@ -110,7 +110,7 @@ def finetune(
         )
         look_at_rows(source, _say)
         if not resume:
-            config = _with_rehearsal(config, out, rehearsal)
+            config = _with_rehearsal(config, out, rehearsal, seconds=60 * minutes)
             _keep(beginning, config, out)
         with shown(True) as show:
             training = Training(config, out, resume=resume, say=_say, progress=show)
@@ -129,7 +129,9 @@ def finetune(
     )
 
 
-def _with_rehearsal(config: TrainConfig, out: Path, given: Path | None) -> TrainConfig:
+def _with_rehearsal(
+    config: TrainConfig, out: Path, given: Path | None, *, seconds: float
+) -> TrainConfig:
     """The pairs with truth: those of --set, of --rehearsal, or made here, for both parts."""
     from msdesis_ros.training.config import DataSettings, build
     from msdesis_ros.training.fine_tune_files import INITIAL_FILE, make_rehearsal
@@ -139,6 +141,7 @@ def _with_rehearsal(config: TrainConfig, out: Path, given: Path | None) -> Train
         made = make_rehearsal(
             out / 'rehearsal',
             parts=('validation',) if given or config.data.train else ('train', 'validation'),
+            seconds=seconds,
             workers=usable_cores(),
             progress=lambda part, done: status.update(f'making pairs with truth: {part} {done}'),
         )

@@ -16,7 +16,7 @@ from msdesis_ros.training.look import Dressing
 from msdesis_ros.training.sources import Mixture
 
 # Streams of random numbers that must not repeat one another.
-_CROPS, _SAMPLES = 1, 2
+_CROPS, _SAMPLES, _LOOKS = 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,11 @@ class TrainingSet(Dataset):
         step, number = key
         rng = np.random.default_rng([self.plan.seed, _SAMPLES, number])
         sample = self.mixture.sample(number)
-        sample = augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
-        return sample if self.dress is None else self.dress(sample, rng)
+        # At its own size: blur and noise of a camera are scaled with its pictures.
+        if self.dress is not None:
+            looks = np.random.default_rng([self.plan.seed, _LOOKS, number])
+            sample = self.dress(sample, looks)
+        return augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
 
 
 class _Steps(Sampler):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -40,14 +41,17 @@ INITIAL_FILE = 'initial.safetensors'
 HEADER = (
     "# Written by msdesis finetune. Complete what is 'not stated' before you give it away.\n\n"
 )
-# Pairs with truth that are made where none are given: enough that 15 minutes on two cores do not
-# learn them by heart, and made in less than three. Rendered scenes are what most own footage is
+# Pairs with truth that are made where none are given. Rendered scenes are what most own footage is
 # like; layered ones keep the network from forgetting everything else. Kind, pairs, seed.
-REHEARSAL_SIZE = (512, 416)
+REHEARSAL_SIZE = (640, 512)
 REHEARSAL = {
-    'train': (('render', 240, 810_003), ('layered', 96, 810_001)),
     'validation': (('render', 9, 810_004), ('layered', 3, 810_002)),
+    'train': (('layered', 96, 810_001), ('render', 80, 811_000)),
 }
+# The more rendered pairs to learn from, the more is won. As many lots, each with the next seed, are
+# made as end within this share of the time, at least one.
+REHEARSAL_TIME_SHARE = 0.25
+MOST_LOTS = 9
 UNITS = {'unlikeness': '1', 'inconsistent': '%', 'general_epe': 'px', 'look_epe': 'px'}
 
 
@@ -164,13 +168,15 @@ def make_rehearsal(
     folder: Path,
     *,
     parts: Sequence[str] = tuple(REHEARSAL),
+    seconds: float,
     workers: int,
     progress: Callable[[str, int], None] = lambda part, done: None,
 ) -> dict[str, list[dict[str, str]]]:
     """Make synthetic pairs with truth below a folder, where they are not there yet.
 
-    parts: keys of REHEARSAL. Where nothing can be rendered all of them are layered. Returns
-    `data.train` and `data.validation` of a configuration.
+    parts: keys of REHEARSAL. seconds: of which REHEARSAL_TIME_SHARE goes into pairs to learn from.
+    Where nothing can be rendered all of them are layered. Returns `data.train` and
+    `data.validation` of a configuration.
     """
 
     def place_of(part: str, kind: str, frames: int, seed: int) -> Path:
@@ -187,11 +193,18 @@ def make_rehearsal(
     made: dict[str, list[dict[str, str]]] = {}
     for part in parts:
         for kind, frames, seed in REHEARSAL[part]:
-            try:
-                place = place_of(part, kind, frames, seed)
-            except MissingExtraError:
-                place = place_of(part, 'layered', frames, seed)
-            made.setdefault(part, []).append({'shards': str(place)})
+            lots = MOST_LOTS if (part, kind) == ('train', 'render') else 1
+            begin = time.monotonic()
+            for lot in range(lots):
+                try:
+                    place = place_of(part, kind, frames, seed + lot)
+                except MissingExtraError:
+                    place = place_of(part, 'layered', frames, seed + lot)
+                made.setdefault(part, []).append({'shards': str(place)})
+                # Another lot takes as long as those before did.
+                spent = (time.monotonic() - begin) * (lot + 2) / (lot + 1)
+                if spent > REHEARSAL_TIME_SHARE * seconds:
+                    break
     return made
 
 

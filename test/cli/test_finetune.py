@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -107,6 +108,31 @@ SMALL = (
 def finetune(*arguments, changes=()):
     settings = [part for change in (*SMALL, *changes) for part in ('--set', change)]
     return CliRunner().invoke(app, ['finetune', *map(str, arguments), *settings])
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'lots'),
+    [(0, 1), (3599, 1), (7200, 3), (100_000, fine_tune_files.MOST_LOTS)],
+)
+def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(
+    monkeypatch, tmp_path, seconds, lots
+):
+    """Each lot of 80 pairs takes ten minutes here; a quarter of the time is for them."""
+    now, made = [0.0], []
+
+    def generate(folder, recipe, *, frames, **options):
+        made.append((folder.parent.name, recipe.kind, recipe.seed))
+        now[0] += 600.0
+
+    monkeypatch.setattr(fine_tune_files, 'generate_shards', generate)
+    monkeypatch.setattr(fine_tune_files, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    pairs = {'validation': (('render', 9, 1),), 'train': (('layered', 96, 2), ('render', 80, 50))}
+    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', pairs)
+    sources = fine_tune_files.make_rehearsal(tmp_path, seconds=seconds, workers=1)
+    assert made[:2] == [('validation', 'render', 1), ('train', 'layered', 2)]
+    assert made[2:] == [('train', 'render', 50 + lot) for lot in range(lots)]
+    places = [source['shards'] for source in sources['train']]
+    assert len(set(places)) == 1 + lots and len(sources['validation']) == 1
 
 
 @pytest.fixture

@@ -223,6 +223,19 @@ def test_a_fine_tuning_shows_rehearsed_pairs_in_the_look_of_its_own(content):
     assert all(changed[True]) and changed[True] and not any(changed[False]) and changed[False]
 
 
+def test_the_noise_of_a_look_is_enlarged_with_the_picture(content):
+    content['self_supervised']['look_share'] = 1.0
+    left = {}
+    for scale in (1.0, 2.0):
+        content['augment'] = {'scale': [scale, scale]}
+        dressed = training_set(content)
+        samples = [dressed[number // 2, number] for number in range(12)]
+        known = [s for s in samples if np.isfinite(s.truth.disparity_px).any()]
+        left[scale] = np.median([noise_of(s.left).mean() for s in known])
+    # White noise of a camera, enlarged, is no longer white.
+    assert left[2.0] < 0.6 * left[1.0]
+
+
 def test_a_training_with_truth_has_no_look(tiny, shards):
     config = build(TrainConfig, tiny.tiny_content(shards), where='')
     assert dressing_of(config, mixtures_of(config)[0]) is None
