@@ -110,7 +110,7 @@ WRONG = {
     'one missing': lambda s: as_pt({n: v for n, v in s.items() if n != LAST}),
     'no parts': lambda s: as_pt({n: v for n, v in s.items() if n != PARTS_WEIGHT}),
     'one too many': lambda s: changed(s, 'fc.weight', torch.zeros(2)),
-    'other shape': lambda s: changed(s, LAST, torch.zeros(4)),
+    'other shape': lambda s: changed(s, LAST, torch.zeros(5)),
     'flat search weight': lambda s: changed(s, SEARCH_WEIGHT, torch.zeros(5)),
     'no candidates': lambda s: changed(s, SEARCH_WEIGHT, torch.zeros(0, 32, 1, 1)),
     'no part': lambda s: changed(s, PARTS_WEIGHT, torch.zeros(1, 16, 1, 1)),

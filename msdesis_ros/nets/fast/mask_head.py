@@ -16,6 +16,7 @@ from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 # What the encoder's published weights expect: (level - 127) / 128.
 _CENTRE, _SPAN = 127.0, 128.0
 WIDE, NARROW, FINE = 48, 32, 16
+HALF_STRIDE = 2
 
 
 class Masks(NamedTuple):
@@ -50,7 +51,8 @@ class MaskHead(nn.Module):
         self.up_quarter = UpAndMerge(WIDE, quarter, NARROW)
         self.up_half = UpAndMerge(NARROW, half, FINE)
         self.parts = nn.Conv2d(NARROW, 1 + config.n_parts, 1)
-        self.mask = nn.Conv2d(FINE, 1, 3, padding=1)
+        # Four pixels of full size at every place of half size, so that borders lie fine.
+        self.mask = nn.Conv2d(FINE, HALF_STRIDE**2, 3, padding=1)
         # From the normalisation of the whole network's pictures to that of the encoder.
         scale = 255.0 / _SPAN * torch.tensor(SCARED_STD)
         shift = (255.0 * torch.tensor(SCARED_MEAN) - _CENTRE) / _SPAN
@@ -69,7 +71,8 @@ class MaskHead(nn.Module):
         quarter = self.up_quarter(eighth, levels.quarter)
         half = self.up_half(quarter, levels.half)
         size = (height // REFINE_STRIDE, width // REFINE_STRIDE)
+        logits = functional.pixel_shuffle(self.mask(half).float(), HALF_STRIDE)
         return Masks(
-            mask_logits=enlarge(self.mask(half).float(), (height, width)),
+            mask_logits=enlarge(logits, (height, width)),
             part_logits=enlarge(self.parts(quarter).float(), size),
         )

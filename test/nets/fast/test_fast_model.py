@@ -37,7 +37,7 @@ def textures(count: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ('size', 'parameters', 'gmac'),
-    [('small', 3_901_177, 11.16), ('base', 4_990_073, 17.76), ('large', 6_509_435, 37.58)],
+    [('small', 3_901_612, 11.19), ('base', 4_990_508, 17.79), ('large', 6_509_870, 37.61)],
 )
 def test_a_size_costs_what_the_documents_say(size, parameters, gmac):
     with torch.device('meta'):
@@ -161,7 +161,8 @@ def test_the_mask_sees_a_picture_at_one_size_whatever_its_own():
         large = network(functional.interpolate(views, scale_factor=2)).mask_logits
         found = network(views).mask_logits
     assert found.std() > 0
-    torch.testing.assert_close(functional.avg_pool2d(large, 2), found, rtol=0, atol=1e-4)
+    wanted = functional.interpolate(found, scale_factor=2, mode='bilinear', align_corners=False)
+    torch.testing.assert_close(large, wanted, rtol=0, atol=1e-4)
 
 
 def test_exchanging_the_views_changes_the_answer():
