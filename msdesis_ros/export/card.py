@@ -137,7 +137,9 @@ def _new_card(
         max_disparity_px=float(config.max_disparity),
         intended_use=NOT_STATED,
         known_failures=(NOT_STATED,),
-        input=InputRule(mean=origin.mean, std=origin.std),
+        input=InputRule(
+            mean=origin.mean, std=origin.std, enlarged_up_to_px=family.enlarged_up_to_px
+        ),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in config.heads),
         measured=(),
         # Stands in until the files are listed: a card with weights needs one.

@@ -23,13 +23,15 @@ class Family(ABC):
 
     name: as model cards and checkpoints write it. config: the dataclass of one network's options,
     with `mode`, `max_disparity` (px) and `heads`. heads_of_mode: what each mode answers, in the
-    words of the model cards. stride: sides of pictures are multiples of it.
+    words of the model cards. stride: sides of pictures are multiples of it. enlarged_up_to_px:
+    as `InputRule` of the model cards says.
     """
 
     name: ClassVar[str]
     config: ClassVar[type[Any]]
     heads_of_mode: ClassVar[Mapping[str, frozenset[str]]]
     stride: ClassVar[int]
+    enlarged_up_to_px: ClassVar[int | None] = None
 
     @abstractmethod
     def build(self, config: Any) -> nn.Module:

@@ -21,12 +21,14 @@ class RawOutput:
     changes it. `disparity_px`: left x minus right x in the pictures given, NaN where the model has
     no value; it may point outside of the right picture, which the pipeline decides about.
     `mask_logits`: above 0 = instrument. `uncertainty_px`: 1 sigma of the disparity. None where the
-    model lacks the head. Raises BackendError for other shapes and types.
+    model lacks the head. `max_disparity_px`: the largest disparity searched in pictures of this
+    size; None = that of the backend. Raises BackendError for other shapes and types.
     """
 
     disparity_px: np.ndarray | None
     mask_logits: np.ndarray | None = None
     uncertainty_px: np.ndarray | None = None
+    max_disparity_px: float | None = None
 
     def __post_init__(self) -> None:
         size = None
@@ -51,7 +53,7 @@ class Backend(Protocol):
     """One loaded model in one inference program.
 
     One thread uses a backend at a time. `heads` is a subset of HEADS; a model searches disparities
-    from `min_disparity_px` to `max_disparity_px`, in steps of `disparity_step_px` (0 =
+    from `min_disparity_px` to at most `max_disparity_px`, in steps of `disparity_step_px` (0 =
     continuous). A network whose last layer has no bound may answer outside of them, and is handed
     on as it is: the pipeline trusts only what has a partner in the right picture.
     """

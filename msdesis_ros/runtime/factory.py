@@ -97,17 +97,20 @@ def create_from_checkpoint(
     """
     _require_names(backend, threads)
     from msdesis_ros.nets.checkpoints import load_checkpoint
+    from msdesis_ros.nets.registry import family_of
 
     if backend not in DEVICES and backend not in GRAPH_BACKENDS:
         raise UsageError(f'the backend {backend} cannot run a checkpoint; use torch')
     loaded = load_checkpoint(path, mode=mode, **asked)
     identity = ModelIdentity(name=Path(path).stem, sha256=loaded.sha256, backend=backend)
     most = float(loaded.network.config.max_disparity)
+    rule = InputRule(enlarged_up_to_px=family_of(loaded.network).enlarged_up_to_px)
     if backend in DEVICES:
         return TorchBackend(
             loaded.network,
             identity=identity,
             max_disparity_px=most,
+            sizes=rule,
             threads=threads,
             mean=loaded.mean,
             std=loaded.std,
@@ -116,7 +119,9 @@ def create_from_checkpoint(
         raise UsageError(
             f'{backend} runs exported networks only: export {path} first, or use torch'
         )
-    return open_graph(to_onnx(loaded), identity=identity, max_disparity_px=most, threads=threads)
+    return open_graph(
+        to_onnx(loaded), identity=identity, max_disparity_px=most, sizes=rule, threads=threads
+    )
 
 
 def open_graph(

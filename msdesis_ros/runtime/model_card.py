@@ -26,6 +26,8 @@ class InputRule:
     `sizes` is not empty only those (width, height) are taken. `mean` and `std` (RGB, of values
     from 0 to 1): how weights were trained; None = as the authors of MSDESIS. The torch backends
     and the export put them into the network; an ONNX file has them inside already.
+    `enlarged_up_to_px`: the network itself enlarges pictures by 3/2 where they then have no more
+    pixels than this, and searches in them two thirds of its disparities; None = it never does.
     """
 
     multiple_of: int = 1
@@ -33,10 +35,14 @@ class InputRule:
     sizes: tuple[tuple[int, int], ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    enlarged_up_to_px: int | None = None
 
     def __post_init__(self) -> None:
-        if self.multiple_of < 1 or any(min(size) < 1 for size in (self.smallest, *self.sizes)):
-            raise ModelError('multiple_of, smallest and sizes are whole numbers from 1')
+        whole = (self.multiple_of, *self.smallest, *(side for size in self.sizes for side in size))
+        if min(*whole, 1 if self.enlarged_up_to_px is None else self.enlarged_up_to_px) < 1:
+            raise ModelError(
+                'multiple_of, smallest, sizes and enlarged_up_to_px are whole numbers from 1'
+            )
         for name, values in (('mean', self.mean), ('std', self.std)):
             if values is not None and len(values) != 3:
                 raise ModelError(f'{name} has {len(values)} numbers; expected 3, for R, G, B')
@@ -54,6 +60,12 @@ class InputRule:
         if self.multiple_of > 1:
             rule += f' whose width and height are multiples of {self.multiple_of}'
         return rule
+
+    def searched_px(self, image_size: tuple[int, int], most_px: float) -> float:
+        """The largest disparity searched in (width, height) pictures; most_px: in large ones."""
+        pixels = image_size[0] * image_size[1]
+        enlarged = self.enlarged_up_to_px is not None and 9 * pixels <= 4 * self.enlarged_up_to_px
+        return most_px * 2 / 3 if enlarged else most_px
 
     def require(self, image_size: tuple[int, int], *, model: str) -> None:
         """Raise BackendError, naming the accepted sizes, unless (width, height) is one of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from msdesis_ros.core.errors import BackendError, ModelError
@@ -62,7 +64,9 @@ class NetworkBackend:
             raise BackendError(
                 f'{self.identity.name} failed on a {size[0]}x{size[1]} pair: {first_line(error)}'
             ) from error
-        return raw_output(planes, image_size=size, model=self.identity.name)
+        output = raw_output(planes, image_size=size, model=self.identity.name)
+        searched_px = self._sizes.searched_px(size, self.max_disparity_px)
+        return replace(output, max_disparity_px=searched_px)
 
     def close(self) -> None:
         """Release the network and its memory; closing again does nothing."""

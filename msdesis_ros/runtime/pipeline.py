@@ -184,6 +184,9 @@ class PerceptionPipeline:
         if isinstance(view.geometry, StereoGeometry) and output.disparity_px is not None:
             depth = depth_from_disparity(disparity, view.geometry, valid=valid)
         mask = None if output.mask_logits is None else output.mask_logits > 0
+        most_px = output.max_disparity_px
+        if most_px is None:
+            most_px = self.backend.max_disparity_px
         return Prediction(
             stamp_ns=stamp_ns,
             left_rect=left,
@@ -195,7 +198,7 @@ class PerceptionPipeline:
             geometry=view.geometry,
             model=self.backend.identity,
             min_disparity_px=self.backend.min_disparity_px - offset,
-            max_disparity_px=self.backend.max_disparity_px - offset,
+            max_disparity_px=most_px - offset,
             disparity_step_px=self.backend.disparity_step_px,
             valid_window=view.valid_window,
         )

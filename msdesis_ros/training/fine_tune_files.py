@@ -41,15 +41,15 @@ INITIAL_FILE = 'initial.safetensors'
 HEADER = (
     "# Written by msdesis finetune. Complete what is 'not stated' before you give it away.\n\n"
 )
-# Pairs with truth that are made where none are given. Rendered scenes are what most own footage is
-# like; layered ones keep the network from forgetting everything else. Kind, pairs, seed.
+# Pairs with truth that are made where none are given. Rendered scenes are what most own footage
+# is like; layered ones keep the network from forgetting everything else. Kind, pairs, seed.
 REHEARSAL_SIZE = (640, 512)
 REHEARSAL = {
     'validation': (('render', 9, 810_004), ('layered', 3, 810_002)),
     'train': (('layered', 96, 810_001), ('render', 80, 811_000)),
 }
-# The more rendered pairs to learn from, the more is won. As many lots, each with the next seed, are
-# made as end within this share of the time, at least one.
+# The more rendered pairs to learn from, the more is won. As many lots are made, each with the next
+# seed, as end within this share of the time, at least one.
 REHEARSAL_TIME_SHARE = 0.25
 MOST_LOTS = 9
 UNITS = {'unlikeness': '1', 'inconsistent': '%', 'general_epe': 'px', 'look_epe': 'px'}

@@ -14,6 +14,7 @@ from torch import nn
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.export.card import NOT_STATED, OUTPUTS
 from msdesis_ros.nets.checkpoints import checkpoint_bytes
+from msdesis_ros.nets.registry import family_of
 from msdesis_ros.runtime.card_writer import card_toml
 from msdesis_ros.runtime.model_card import (
     InputRule,
@@ -106,7 +107,11 @@ def _card(
         max_disparity_px=float(network.config.max_disparity),
         intended_use=NOT_STATED,
         known_failures=(NOT_STATED,),
-        input=InputRule(mean=config.mean, std=config.std),
+        input=InputRule(
+            mean=config.mean,
+            std=config.std,
+            enlarged_up_to_px=family_of(network).enlarged_up_to_px,
+        ),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in heads),
         measured=_measured(config, result.best or {}, shlex.join(command)),
         files=(

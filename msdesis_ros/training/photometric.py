@@ -19,8 +19,9 @@ class PhotometricSettings:
     the highest standard deviation. view_share: how much of these each view gets of its own; both
     get the rest alike. saturation: highest change of the distance from grey, as a logarithm; hue:
     highest turn of the colours, degrees; blur: highest standard deviation, px; shade: highest
-    darkening of patches of the picture, as a logarithm; these four are the same for both views, and
-    half of all pairs stay sharp, half without shade. Raises UsageError for values that cannot be.
+    darkening of patches of the picture, as a logarithm; these four are the same for both views,
+    and half of all pairs stay sharp, half without shade. Raises UsageError for values that cannot
+    be.
     """
 
     gain: float = 0.0
@@ -55,7 +56,8 @@ PHOTOMETRIC_LIMITS = {
 }
 # Cells of the grid that a shade is drawn on, across and down.
 SHADE_CELLS = (3, 8)
-# How much of the range of its values a shade takes from full light to full dark: a border, a slope.
+# How much of the range of its values a shade takes from full light to full dark: from a border to
+# a slope.
 SHADE_SLOPES = (0.05, 0.8)
 
 
@@ -86,7 +88,7 @@ def jittered(
 
 
 def _light(shape: tuple[int, int], depth: float, rng: np.random.Generator) -> np.ndarray:
-    """H x W float32, from exp(-depth) in the shade to 1: patches such as dark organs and shadows."""
+    """H x W float32, exp(-depth) to 1: patches like dark organs and shadows."""
     cells = rng.integers(*SHADE_CELLS, 2, endpoint=True)
     heights = cv2.resize(
         rng.random(cells, dtype=np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC

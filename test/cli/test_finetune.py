@@ -114,9 +114,7 @@ def finetune(*arguments, changes=()):
     ('seconds', 'lots'),
     [(0, 1), (3599, 1), (7200, 3), (100_000, fine_tune_files.MOST_LOTS)],
 )
-def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(
-    monkeypatch, tmp_path, seconds, lots
-):
+def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(monkeypatch, tmp_path, seconds, lots):
     """Each lot of 80 pairs takes ten minutes here; a quarter of the time is for them."""
     now, made = [0.0], []
 

@@ -121,6 +121,7 @@ def test_from_a_training_to_files_that_ship_in_one_command(trained, models, live
         ('mine_64x48.onnx', (64, 48)),
     ]
     assert (card.input.mean, card.input.sizes) == ((0.5, 0.4, 0.3), ())
+    assert card.input.enlarged_up_to_px == 1280 * 1024
     assert (card.training.seed, card.measured[0].value, card.licence) == (7, 1.5, 'MIT')
     assert [check.image_size for check in card.self_check] == [(64, 48), (320, 256)]
     assert all(check.uncertainty_px for check in card.self_check)
@@ -131,7 +132,10 @@ def test_from_a_training_to_files_that_ship_in_one_command(trained, models, live
         wanted = expected(lively.lively_fast(), pair, **NORMALISED)
         for backend in ('onnxruntime', 'torch'):
             opened = create_backend('mine', backend=backend, models_dir=models)
-            require_same(opened.run(*pair), wanted)
+            output = opened.run(*pair)
+            require_same(output, wanted)
+            # Enlarged by 3/2, two thirds of the 64 px are searched.
+            assert output.max_disparity_px == pytest.approx(64 * 2 / 3)
 
 
 @pytest.mark.parametrize('name', ['mine_64x48', 'mine'])

@@ -56,7 +56,11 @@ def test_files_training_and_self_checks_come_back(tmp_path: Path) -> None:
         family='msdesis',
         heads=frozenset({'instrument_mask', 'disparity'}),
         input=InputRule(
-            multiple_of=2, sizes=((8, 4), (6, 4)), mean=(0.1, 0.2, 0.3), std=(1, 1, 1)
+            multiple_of=2,
+            sizes=((8, 4), (6, 4)),
+            mean=(0.1, 0.2, 0.3),
+            std=(1, 1, 1),
+            enlarged_up_to_px=1000,
         ),
         outputs=(),
         files=(

@@ -149,6 +149,16 @@ def test_the_sizes_of_the_card_restrict_a_symbolic_graph() -> None:
 
 
 @pytest.mark.parametrize(
+    ('size', 'searched_px'), [((40, 24), 170.0), ((64, 36), 170.0), ((65, 36), 255.0)]
+)
+def test_where_the_network_enlarges_pictures_it_searches_less(size, searched_px) -> None:
+    # 64x36 px enlarged by 3/2 are 96x54.
+    backend = load(graph(), sizes=InputRule(enlarged_up_to_px=96 * 54))
+    assert backend.run(*pictures(*size)).max_disparity_px == searched_px
+    assert load(graph()).run(*pictures(*size)).max_disparity_px == 255.0
+
+
+@pytest.mark.parametrize(
     ('values', 'found'), [('0.0', 'nan'), ('1.0', 'inf')], ids=['nan', 'infinity']
 )
 def test_an_output_that_is_not_finite_is_an_error_and_no_result(values: str, found: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -101,6 +103,11 @@ def test_the_offset_of_the_principal_points_is_taken_out_of_rectified_pairs(offs
     np.testing.assert_allclose(prediction.depth_m[known], 0.05, rtol=1e-6)
     assert prediction.min_disparity_px == pytest.approx(0.0 - offset - shift)
     assert prediction.max_disparity_px == pytest.approx(63.0 - offset - shift)
+
+
+def test_a_model_may_search_less_in_pictures_of_this_size():
+    stub = Stub(replace(constant(10.0), max_disparity_px=42.0))
+    assert PerceptionPipeline(stub).process(pair(), rig()).prediction.max_disparity_px == 42.0
 
 
 def test_behind_infinity_is_not_valid():

@@ -14,6 +14,7 @@ from msdesis_ros.nets.fast.config import (
     SIZES,
     FastConfig,
 )
+from msdesis_ros.nets.fast.working_size import MOST_PIXELS
 from msdesis_ros.nets.tensor_files import shape_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class FastFamily(Family):
     config = FastConfig
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
+    enlarged_up_to_px = MOST_PIXELS
 
     def build(self, config: FastConfig) -> nn.Module:
         from msdesis_ros.nets.fast.model import FastStereo
