@@ -26,8 +26,8 @@ class ConvexUpsampling(nn.Module):
         in the plane's units.
         """
         height, width = plane.shape[-2:]
-        # Plane by plane in memory: pixel by pixel, as convolutions on a CPU like it, the sums over
-        # neighbours below took half of a step of training.
+        # Plane by plane in memory: pixel by pixel, as convolutions on a CPU leave it, a step of
+        # training takes half as long again for the sums over neighbours below.
         weights = self.weigh(features).float().contiguous()
         batch = weights.shape[0]
         weights = weights.view(batch, NEIGHBOURS, REFINE_STRIDE**2, height, width)

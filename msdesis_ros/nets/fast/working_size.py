@@ -18,8 +18,8 @@ def working_size(height: Side, width: Side) -> tuple[Side, Side]:
     """(height, width), multiples of 32, at which a picture with such sides is matched.
 
     What lies at 1/8 and 1/4 of a picture lies finer in a larger one: where both eyes see a surface
-    the error falls by a fifth, for 2.25 times the work. One whole-number formula without branches,
-    which a traced graph holds as it is.
+    the error falls by a quarter, for 2.25 times the work. One whole-number formula without
+    branches, which a traced graph holds as it is.
     """
     # 1 or more where the enlarged picture is within the limit, else 0.
     fits = 4 * MOST_PIXELS // (9 * height * width)
