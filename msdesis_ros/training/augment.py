@@ -6,6 +6,7 @@ fixed order, so that the same generator makes the same crop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -59,11 +60,18 @@ class AugmentSettings:
 
 
 def augmented(
-    sample: Sample, settings: AugmentSettings, *, size: tuple[int, int], rng: np.random.Generator
+    sample: Sample,
+    settings: AugmentSettings,
+    *,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    dress: Callable[[Sample], Sample] = lambda sample: sample,
 ) -> Sample:
     """Crop, scale and change a sample to `size` = (width, height), px.
 
     A picture that is smaller than the crop at the drawn scale is enlarged until it fills it.
+    dress: what gives the crop the look of a camera, before it is scaled: blur and noise of a
+    camera are scaled with its pictures.
     """
     width, height = size
     full_height, full_width = sample.left.shape[:2]
@@ -79,7 +87,7 @@ def augmented(
     top = int(rng.integers(full_height - window[1], endpoint=True))
     flip, swap, erase = rng.random(3) < (settings.vertical_flip, settings.swap, settings.erase)
     offset_px = rng.uniform(-1, 1) * settings.misalignment_px
-    sample = resized(cropped(sample, left=left, top=top, size=window), size)
+    sample = resized(dress(cropped(sample, left=left, top=top, size=window)), size)
     if flip:
         sample = flipped(sample)
     if swap and sample.right_truth is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -84,11 +85,12 @@ class TrainingSet(Dataset):
         step, number = key
         rng = np.random.default_rng([self.plan.seed, _SAMPLES, number])
         sample = self.mixture.sample(number)
-        # At its own size: blur and noise of a camera are scaled with its pictures.
-        if self.dress is not None:
-            looks = np.random.default_rng([self.plan.seed, _LOOKS, number])
-            sample = self.dress(sample, looks)
-        return augmented(sample, self.settings, size=self.plan.crop(step), rng=rng)
+        size = self.plan.crop(step)
+        if self.dress is None:
+            return augmented(sample, self.settings, size=size, rng=rng)
+        looks = np.random.default_rng([self.plan.seed, _LOOKS, number])
+        dress = partial(self.dress, rng=looks)
+        return augmented(sample, self.settings, size=size, rng=rng, dress=dress)
 
 
 class _Steps(Sampler):
