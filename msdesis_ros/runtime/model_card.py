@@ -38,8 +38,9 @@ class InputRule:
     enlarged_up_to_px: int | None = None
 
     def __post_init__(self) -> None:
-        whole = (self.multiple_of, *self.smallest, *(side for size in self.sizes for side in size))
-        if min(*whole, 1 if self.enlarged_up_to_px is None else self.enlarged_up_to_px) < 1:
+        sides = (side for size in (self.smallest, *self.sizes) for side in size)
+        limit = 1 if self.enlarged_up_to_px is None else self.enlarged_up_to_px
+        if min(self.multiple_of, limit, *sides) < 1:
             raise ModelError(
                 'multiple_of, smallest, sizes and enlarged_up_to_px are whole numbers from 1'
             )
