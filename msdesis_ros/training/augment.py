@@ -14,11 +14,13 @@ import numpy as np
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.training.batch import Sample, Truth
+from msdesis_ros.training.letterbox import letterboxed
 from msdesis_ros.training.photometric import PhotometricSettings, jittered
 
 # Within this range, over 3 x 3 px, truth is one surface and may be interpolated.
 _ONE_SURFACE_PX = 1.5
 _FAR = np.float32(-1e4)
+_SHARES = ('vertical_flip', 'swap', 'erase', 'erase_share', 'one_eye', 'mirror', 'letterbox')
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class AugmentSettings:
     erase_share of its width and height. one_eye: probability of giving the left view as the right
     one too, with the disparity unknown, as the node does while an eye is lost. mirror: probability
     of exchanging left and right in each picture, for masks: the disparity is then unknown.
+    letterbox: probability of bars around both pictures, up to a quarter of them on each side.
     photometric: changes of the colours. Raises UsageError for values that cannot be.
     """
 
@@ -44,6 +47,7 @@ class AugmentSettings:
     erase_share: float = 0.25
     one_eye: float = 0.0
     mirror: float = 0.0
+    letterbox: float = 0.0
     photometric: PhotometricSettings = field(default_factory=PhotometricSettings)
 
     def __post_init__(self) -> None:
@@ -52,7 +56,7 @@ class AugmentSettings:
             raise UsageError(f'scale is {self.scale}; expected two factors above 0, in this order')
         if not 1 <= self.stretch <= 4:
             raise UsageError(f'stretch is {self.stretch}; expected 1 to 4')
-        for name in ('vertical_flip', 'swap', 'erase', 'erase_share', 'one_eye', 'mirror'):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f'{name} is {getattr(self, name)}; expected 0 to 1')
         if not 0 <= self.misalignment_px <= 16:
@@ -103,6 +107,8 @@ def augmented(
         sample = one_eyed(sample)
     if settings.mirror and rng.random() < settings.mirror:
         sample = mirrored(sample)
+    if settings.letterbox and rng.random() < settings.letterbox:
+        sample = letterboxed(sample, rng)
     return sample
 
 

@@ -26,6 +26,13 @@ _STRETCH = (0.25, 3.0)
 # Spectra are of squares of this side, in so many bands from 0 to half a cycle a pixel.
 _SQUARE, _BANDS = 64, 16
 _KERNEL = 17
+# Power of a signal that is none, levels squared; and how many bands say how blurred it is.
+_LEAST_POWER, _LEAST_BANDS = 0.02, 3
+# What colours are of, at least.
+_LEAST_PIXELS = 256
+# Of levels, where the curves of two distributions are laid on each other; each so-manieth pixel.
+_SHARES = np.array([0.5, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99.5]) / 100
+_SAMPLED = 11
 _LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # Standard deviation of what `_LAPLACIANS` makes of white noise of deviation 1, over the median.
 _DEVIATION = 1 / (6 * 0.6745)
@@ -35,7 +42,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, eq=False)
 class Colours:
-    """Of one view, levels of 255. mean: 3. covariance: 3 x 3, that of noise included."""
+    """Of some views, levels of 255. mean: 3. covariance: 3 x 3, that of noise included."""
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -43,25 +50,36 @@ class Colours:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """How pairs look. colours: of the left and the right view of each pair that was measured.
-    kernels: what blurs the left and the right view of other pairs as these are, k x k each, with
-    the sum 1. noise: 2 x 3, the standard deviation that other pairs lack, levels of 255.
+    """How pairs look.
+
+    plain: colours of the other pairs, both views together; colours: of the left and of the right
+    views that were measured. curves: 2 x 3 x 2 x k, of each view and channel the levels that the
+    colours alone lead to, and what becomes of them. kernels: what blurs the left and the right
+    view of other pairs as these are, k x k each, with the sum 1. noise: 2 x 3, the standard
+    deviation that other pairs lack, levels of 255.
     """
 
-    colours: tuple[tuple[Colours, Colours], ...]
+    plain: Colours
+    colours: tuple[Colours, Colours]
+    curves: np.ndarray
     kernels: tuple[np.ndarray, np.ndarray]
     noise: np.ndarray
 
     @property
     def of_the_other_eye(self) -> Look:
         """How the pairs look in a mirror, where each view takes the place of the other."""
-        turned = tuple((right, left) for left, right in self.colours)
-        return Look(turned, self.kernels[::-1], self.noise[::-1])
+        return Look(
+            self.plain,
+            self.colours[::-1],
+            self.curves[::-1],
+            self.kernels[::-1],
+            self.noise[::-1],
+        )
 
     def worn_by(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """The sample with the colours of one of the pairs, their sharpness and their noise."""
-        colours = self.colours[int(rng.integers(len(self.colours)))]
-        views = _sharp_as(_coloured_as(sample, colours), self.kernels)
+        """The sample with the colours of those pairs, their sharpness and their noise."""
+        coloured = _coloured_as(sample, self.plain, self.colours)
+        views = _sharp_as(_toned(coloured, self.curves), self.kernels)
         noisy = [
             view + rng.standard_normal(view.shape, dtype=np.float32) * deviation
             for view, deviation in zip(views, self.noise.astype(np.float32), strict=True)
@@ -87,18 +105,18 @@ class Dressing:
         return look.worn_by(sample, rng)
 
 
-def look_of(
-    own: Sequence[Sample], others: Sequence[Sample], rng: np.random.Generator
-) -> Look | None:
-    """Measure how own pairs look beside other ones; None where all of them are black."""
-    seen = [(colours_of(s.left), colours_of(s.right)) for s in own]
-    colours = tuple(
-        (left, right) for left, right in seen if left is not None and right is not None
-    )
-    if not colours or not others:
-        return None
-    dressed = [_coloured_as(s, colours[int(rng.integers(len(colours)))]) for s in others]
+def look_of(own: Sequence[Sample], others: Sequence[Sample]) -> Look | None:
+    """Measure how own pairs look beside other ones; None where either are all black."""
     ours = [[getattr(s, side) for s in own] for side in ('left', 'right')]
+    left, right = (colours_of(*views) for views in ours)
+    plain = colours_of(*(view for s in others for view in (s.left, s.right)))
+    if left is None or right is None or plain is None:
+        return None
+    dressed = [_coloured_as(s, plain, (left, right)) for s in others]
+    curves = np.stack(
+        [_curves_between(*both) for both in zip(ours, zip(*dressed, strict=True), strict=True)]
+    )
+    dressed = [_toned(pair, curves) for pair in dressed]
     theirs = [list(views) for views in zip(*dressed, strict=True)]
     kernels = tuple(_blur_between(*both) for both in zip(ours, theirs, strict=True))
     blurred = [_sharp_as(pair, kernels) for pair in dressed]
@@ -107,15 +125,21 @@ def look_of(
         there = np.median([noise_of(view) for view in views], axis=0)
         had = np.median([noise_of(pair[side]) for pair in blurred], axis=0)
         lacking.append(np.sqrt(np.maximum(there**2 - had**2, 0)))
-    return Look(colours, kernels, np.array(lacking))
+    return Look(plain, (left, right), curves, kernels, np.array(lacking))
 
 
-def colours_of(view: np.ndarray) -> Colours | None:
-    """Of H x W x 3, without what is black; None where hardly anything is left."""
-    pixels = view[view.max(axis=2) >= DARK].astype(np.float64)
-    if len(pixels) < 256:
+def colours_of(*views: np.ndarray) -> Colours | None:
+    """Of views, H x W x 3 each, without what is black; None where hardly anything is left."""
+    count, total, squares = 0, np.zeros(3), np.zeros((3, 3))
+    for view in views:
+        pixels = view[view.max(axis=2) >= DARK].astype(np.float64)
+        count += len(pixels)
+        total += pixels.sum(axis=0)
+        squares += pixels.T @ pixels
+    if count < _LEAST_PIXELS:
         return None
-    return Colours(pixels.mean(axis=0), np.cov(pixels, rowvar=False))
+    mean = total / count
+    return Colours(mean, squares / count - np.outer(mean, mean))
 
 
 def noise_of(view: np.ndarray) -> np.ndarray:
@@ -150,19 +174,17 @@ def spectrum_of(view: np.ndarray) -> np.ndarray | None:
     )
 
 
-def _coloured_as(sample: Sample, colours: tuple[Colours, Colours]) -> list[np.ndarray]:
-    """Both views as float32 with other colours. They count as one picture, so that what sets the
-    eyes of `colours` apart is what sets these apart.
+def _coloured_as(
+    sample: Sample, plain: Colours, colours: tuple[Colours, Colours]
+) -> list[np.ndarray]:
+    """Both views as float32 with other colours. Where the views of a scene or of an eye are darker
+    or duller than others, they still are: that is not the camera's.
     """
-    both = colours_of(np.concatenate((sample.left, sample.right)))
-    views = [sample.left.astype(np.float32), sample.right.astype(np.float32)]
-    if both is None:
-        return views
     found = []
-    for view, wanted in zip(views, colours, strict=True):
-        matrix = _between(both.covariance, wanted.covariance).astype(np.float32)
-        moved = (view - both.mean.astype(np.float32)) @ matrix.T + wanted.mean.astype(np.float32)
-        found.append(moved)
+    for view, wanted in zip((sample.left, sample.right), colours, strict=True):
+        matrix = _between(plain.covariance, wanted.covariance).astype(np.float32)
+        around = view.astype(np.float32) - plain.mean.astype(np.float32)
+        found.append(around @ matrix.T + wanted.mean.astype(np.float32))
     return found
 
 
@@ -180,22 +202,72 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.maximum(values, 1.0) ** exponent) @ vectors.T
 
 
+def _curves_between(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> np.ndarray:
+    """3 x 2 x k: the levels of `theirs`, and those of `ours` with as many pixels below; not
+    steeper, nor flatter, than colours may be stretched.
+    """
+    wanted, had = (
+        np.quantile(
+            np.concatenate([view[view.max(axis=2) >= DARK][::_SAMPLED] for view in views]),
+            _SHARES,
+            axis=0,
+        )
+        for views in (ours, theirs)
+    )
+    middle = len(_SHARES) // 2
+    steps = np.maximum(np.diff(had, axis=0), 0.5)
+    rises = np.clip(np.diff(wanted, axis=0), _STRETCH[0] * steps, _STRETCH[1] * steps)
+    levels, values = (
+        np.concatenate((np.zeros((1, 3)), np.cumsum(steps, axis=0))) for steps in (steps, rises)
+    )
+    levels += had[middle] - levels[middle]
+    values += wanted[middle] - values[middle]
+    return np.stack((levels.T, values.T), axis=1)
+
+
+def _toned(views: Sequence[np.ndarray], curves: np.ndarray) -> list[np.ndarray]:
+    """Each channel along its curve, straight on beyond both ends."""
+    found = []
+    for view, of_view in zip(views, curves, strict=True):
+        channels = []
+        for channel, (levels, values) in enumerate(of_view):
+            plane = view[..., channel]
+            moved = np.interp(plane, levels, values)
+            moved += np.minimum(plane - levels[0], 0) + np.maximum(plane - levels[-1], 0)
+            channels.append(moved)
+        found.append(np.stack(channels, axis=-1).astype(np.float32))
+    return found
+
+
 def _blur_between(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> np.ndarray:
-    """The kernel that makes the spectra of `theirs` those of `ours`, as far as it is a blur."""
-    spectra = []
+    """The Gaussian that makes the spectra of `theirs` those of `ours`, k x k; never a sharpening.
+
+    Only bands count in which both have more signal than noise: beyond, a spectrum tells nothing of
+    what was there before the noise.
+    """
+    signals, trusted = [], np.ones(_BANDS, bool)
     for views in (ours, theirs):
         powers = [power for power in map(spectrum_of, views) if power is not None]
-        noise = np.median(
-            [(noise_of(view) ** 2) @ np.float32(LUMA).astype(np.float64) ** 2 for view in views]
-        )
-        spectra.append(np.mean(powers, axis=0) - noise if powers else np.ones(_BANDS))
-    wanted, had = (np.maximum(power, 1e-3) for power in spectra)
-    gain = np.minimum.accumulate(np.minimum(np.sqrt(wanted / had), 1.0))
-    frequency = np.fft.fftfreq(_KERNEL)
-    radius = np.hypot(frequency[:, None], frequency)
-    middle = (np.arange(_BANDS) + 0.5) / (2 * _BANDS)
-    kernel = np.fft.fftshift(np.fft.ifft2(np.interp(radius, middle, gain / gain[0])).real)
-    return (kernel / kernel.sum()).astype(np.float32)
+        if not powers:
+            return _gaussian(0.0)
+        noise = np.median([(noise_of(view) ** 2) @ np.square(LUMA) for view in views])
+        signal = np.mean(powers, axis=0) - noise
+        trusted &= signal > max(noise, _LEAST_POWER)
+        signals.append(signal)
+    if trusted.sum() < _LEAST_BANDS:
+        return _gaussian(0.0)
+    frequency = (np.arange(_BANDS)[trusted] + 0.5) / (2 * _BANDS)
+    log_gain = np.log(signals[0][trusted] / signals[1][trusted]) / 2
+    # A ring of the spectrum holds the more frequencies the larger it is.
+    slope, _ = np.polyfit(frequency**2, log_gain, 1, w=np.sqrt(frequency))
+    return _gaussian(np.sqrt(max(-slope, 0.0) / 2) / np.pi)
+
+
+def _gaussian(deviation_px: float) -> np.ndarray:
+    """_KERNEL x _KERNEL, sum 1; wider ones than fit are cut off."""
+    deviation_px = min(max(deviation_px, 1e-3), _KERNEL / 4)
+    line = cv2.getGaussianKernel(_KERNEL, deviation_px, cv2.CV_32F)
+    return line @ line.T
 
 
 def _sharp_as(views: Sequence[np.ndarray], kernels: Sequence[np.ndarray]) -> list[np.ndarray]:

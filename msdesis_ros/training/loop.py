@@ -20,6 +20,7 @@ from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, v
 from msdesis_ros.training.divergence import DivergenceWatch
 from msdesis_ros.training.fine_tuning import FineTuning
 from msdesis_ros.training.journal import VALIDATION, Journal, Progress
+from msdesis_ros.training.judge import Judge
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import learning_groups, network_of, objective_of
 from msdesis_ros.training.own_look import dressing_of
@@ -90,6 +91,10 @@ class Training:
             load_mask_encoder(network, Path(config.mask_encoder.weights))
         self._network = self._runner.placed(network)
         self._objective = objective_of(config, network)
+        self._judge: Judge | None = None
+        if isinstance(self._objective, FineTuning):
+            look = None if self._dress is None else self._dress.look
+            self._judge = self._objective.judge(look=look)
         self._averaged = AveragedWeights(network, optimiser.ema_decay)
         self._optimiser = torch.optim.AdamW(
             learning_groups(config, network),
@@ -238,14 +243,13 @@ class Training:
 
     @property
     def _figures(self) -> tuple[str, ...]:
-        return COMPARED if isinstance(self._objective, FineTuning) else VALIDATION
+        return VALIDATION if self._judge is None else COMPARED
 
     def _validate(self) -> Figures | Comparison:
         assert self._validation is not None
         batches = validation_batches(self._validation, frames=self.config.data.validation_frames)
-        if isinstance(self._objective, FineTuning):
-            look = None if self._dress is None else self._dress.look
-            return self._objective.judge(self.network, batches, look=look)
+        if self._judge is not None:
+            return self._judge.compare(self.network, batches)
         return validate(
             self.network,
             batches,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from msdesis_ros.core.errors import FileFormatError
 from msdesis_ros.training.batch import Sample
 from msdesis_ros.training.config import TrainConfig
@@ -13,7 +11,6 @@ from msdesis_ros.training.sources import Mixture, PairSource
 
 # Pairs of either kind that are measured, evenly spread over all there are.
 MEASURED = 32
-_STREAM = 3
 
 
 def dressing_of(config: TrainConfig, mixture: Mixture) -> Dressing | None:
@@ -33,7 +30,7 @@ def dressing_of(config: TrainConfig, mixture: Mixture) -> Dressing | None:
         ]
         for ours in (True, False)
     )
-    look = look_of(own, others, np.random.default_rng([config.seed, _STREAM]))
+    look = look_of(own, others)
     return None if look is None else Dressing(look, settings.look_share)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.nets.fast.config import MATCH_STRIDE, REFINE_STRIDE
 from msdesis_ros.nets.fast.model import FastOutput
+from msdesis_ros.training.batch import UNKNOWN, Batch
 from msdesis_ros.training.look import DARK, LUMA
 from msdesis_ros.training.losses import match_loss
 from msdesis_ros.training.masked import Target, coarser, weighted_mean
@@ -90,6 +91,21 @@ class Views(NamedTuple):
     right: Tensor
     disparity_px: Tensor
     other_px: Tensor
+
+
+def own_pairs(batch: Batch) -> Tensor:
+    """N bool: pairs of which no truth is known."""
+    nothing = ~torch.isfinite(batch.disparity_px) & (batch.mask == UNKNOWN)
+    return nothing.flatten(1).all(1)
+
+
+def with_mirrors(batch: Batch) -> Batch:
+    """The batch, and after it the mirror images of its own pairs."""
+    own = own_pairs(batch)
+    mirrored = [batch.right[own].flip(-1), batch.left[own].flip(-1)]
+    planes = [*mirrored, *(plane[own] for plane in batch[2:6])]
+    both = (torch.cat(pair) for pair in zip(batch[:6], planes, strict=True))
+    return Batch(*both, batch.skipped)
 
 
 def views_of(left: Tensor, right: Tensor, disparity_px: Tensor) -> Views:

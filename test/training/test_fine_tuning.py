@@ -242,17 +242,18 @@ def test_the_initial_network_is_as_good_as_itself_and_another_is_not(settings, o
     network = shaken(network_of(config).eval(), by=0.1)
     tuning = FineTuning(config, network)
     one, other = (type(own)(*(plane[n : n + 1] for plane in own[:6])) for n in (0, 1))
-    same = tuning.judge(network, [one, rehearsed, other])
+    judge = tuning.judge()
+    same = judge.compare(network, [one, rehearsed, other])
     for figure in ('unlikeness', 'inconsistent', 'general_epe'):
         now, before = (name for name in vars(same) if name.startswith(figure))
         assert getattr(same, now) == getattr(same, before) > 0, figure
     assert (same.own_pairs, same.general_pairs) == (2, 1)
     assert same.reasons == ('the views are no more alike',)
-    found = tuning.judge(shaken(copy.deepcopy(network), by=0.05), [one, rehearsed, other])
+    found = judge.compare(shaken(copy.deepcopy(network), by=0.05), [one, rehearsed, other])
     assert found.unlikeness_before == same.unlikeness and found.unlikeness != same.unlikeness
     assert found.general_epe_before_px == same.general_epe_px != found.general_epe_px
     assert math.isnan(found.look_epe_px)
-    none_known = tuning.judge(network, [one])
+    none_known = tuning.judge().compare(network, [one])
     assert math.isnan(none_known.general_epe_px) and none_known.general_pairs == 0
 
 
@@ -267,12 +268,13 @@ def test_a_look_is_put_on_pairs_with_truth_and_both_networks_see_the_same(
         for views in zip(as_pictures(own.left), as_pictures(own.right), strict=True)
     ]
     known = unlabelled(as_pictures(rehearsed.left)[0], as_pictures(rehearsed.right)[0])
-    look = look_of(pairs, [known], np.random.default_rng(1))
+    look = look_of(pairs, [known])
     darker = replace(look, noise=np.full((2, 3), 60.0))
-    same = tuning.judge(network, [rehearsed], look=darker)
+    judge = tuning.judge(look=darker)
+    same = judge.compare(network, [rehearsed])
     assert same.look_epe_px == same.look_epe_before_px != same.general_epe_px
-    assert same.general_epe_px == tuning.judge(network, [rehearsed]).general_epe_px
-    other = tuning.judge(shaken(copy.deepcopy(network), by=0.05), [rehearsed], look=darker)
+    assert same.general_epe_px == tuning.judge().compare(network, [rehearsed]).general_epe_px
+    other = judge.compare(shaken(copy.deepcopy(network), by=0.05), [rehearsed])
     assert other.look_epe_before_px == same.look_epe_px != other.look_epe_px
 
 

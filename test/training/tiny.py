@@ -13,7 +13,7 @@ from msdesis_ros.training.loop import Training
 from msdesis_ros.training.ranks import ranks_of_environment
 
 trunk = fast_config.MaskTrunk(
-    (64, 32), 8, tuple((1, 8, 3, stride, 1) for stride in (1, 2, 2, 2, 1, 2, 1))
+    (64, 32), (96, 64), 8, tuple((1, 8, 3, stride, 1) for stride in (1, 2, 2, 2, 1, 2, 1))
 )
 fast_config.SIZES['tiny'] = fast_config.Widths(
     (8, 8, 12, 12, 16, 16), 8, 2, 8, (12, 12, 16), (8, 8), trunk

@@ -23,11 +23,13 @@ class MaskTrunk:
     """The encoder of the mask's branch.
 
     size: (width, height) of what it looks at, px, whatever the size of the picture; multiples of
-    32. stem: channels at 1/2. stages: expansion, channels, kernel, stride and repeats of each of
-    the seven stages, of which the first stays at 1/2 and stages 2, 3, 4 and 6 halve the size.
+    32. fine_size: the same for small pictures, whose disparity leaves time for it. stem: channels
+    at 1/2. stages: expansion, channels, kernel, stride and repeats of each of the seven stages, of
+    which the first stays at 1/2 and stages 2, 3, 4 and 6 halve the size.
     """
 
     size: tuple[int, int]
+    fine_size: tuple[int, int]
     stem: int
     stages: tuple[tuple[int, int, int, int, int], ...]
 
@@ -41,6 +43,7 @@ class MaskTrunk:
 # EfficientNet-Lite0, whose published weights fit.
 LITE0 = MaskTrunk(
     (608, 480),
+    (832, 672),
     32,
     (
         (1, 16, 3, 1, 1),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from msdesis_ros.nets.fast.config import MaskTrunk
@@ -28,12 +29,25 @@ class MaskFeatures(NamedTuple):
     coarse: Tensor
 
 
+class Depthwise(nn.Conv2d):
+    """A convolution of each channel by itself, which stays float32 where a training on a CPU runs
+    convolutions in bfloat16: PyTorch 2.13 takes four times as long for its gradients there.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.device.type != 'cpu' or not torch.is_autocast_enabled('cpu'):
+            return super().forward(features)
+        with torch.autocast('cpu', enabled=False):
+            return super().forward(features.float())
+
+
 def _convolution(
-    inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, depthwise: bool = False
 ) -> list[nn.Module]:
     """Convolution and batch-norm; the size is divided by `stride`, up."""
+    kind, groups = (Depthwise, inputs) if depthwise else (nn.Conv2d, 1)
     return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        kind(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, eps=_EPSILON, momentum=_MOMENTUM),
     ]
 
@@ -52,7 +66,7 @@ class InvertedResidual(nn.Module):
             else nn.Identity()
         )
         self.depthwise = nn.Sequential(
-            *_convolution(width, width, kernel, stride=stride, groups=width),
+            *_convolution(width, width, kernel, stride=stride, depthwise=True),
             nn.ReLU6(inplace=True),
         )
         self.project = nn.Sequential(*_convolution(width, outputs, 1))

@@ -11,6 +11,7 @@ from torch.nn import functional
 from msdesis_ros.nets.fast.config import REFINE_STRIDE, FastConfig
 from msdesis_ros.nets.fast.layers import UpAndMerge, conv_bn, enlarge
 from msdesis_ros.nets.fast.mask_encoder import MaskEncoder
+from msdesis_ros.nets.fast.working_size import mask_size
 from msdesis_ros.nets.msdesis.config import SCARED_MEAN, SCARED_STD
 
 # What the encoder's published weights expect: (level - 127) / 128.
@@ -33,15 +34,16 @@ class MaskHead(nn.Module):
 
     It looks at every picture at one size, that of the trunk: an instrument fills much the same
     share of the view whatever the camera's resolution, the whole of it lies within what the
-    encoder overlooks, and the cost does not grow with the picture. It knows nothing of the
-    disparity, so that one eye is enough.
+    encoder overlooks, and the cost does not grow with the picture. Where the disparity of a small
+    picture leaves time, that size is a finer one (`mask_size`), for borders of instruments. It
+    knows nothing of the disparity, so that one eye is enough.
     """
 
     def __init__(self, config: FastConfig) -> None:
         super().__init__()
         trunk = config.widths.mask
         half, quarter, eighth, sixteenth, coarse = trunk.features
-        self.seen = trunk.size[::-1]
+        self.sizes = trunk.size, trunk.fine_size
         self.encoder = MaskEncoder(trunk)
         self.enter = conv_bn(coarse, WIDE)
         # What kind of picture it is: without any instrument, smoky, under water.
@@ -62,7 +64,8 @@ class MaskHead(nn.Module):
     def forward(self, picture: Tensor) -> Masks:
         """picture: N x 3 x H x W, normalised as the whole network's input, any size."""
         height, width = picture.shape[-2:]
-        seen = enlarge(picture, self.seen) * self.scale + self.shift
+        size = mask_size(height, width, *self.sizes)
+        seen = enlarge(picture, size) * self.scale + self.shift
         levels = self.encoder(seen.to(self.mask.weight.dtype))
         coarse = self.enter(levels.coarse)
         coarse = coarse + functional.relu(self.whole(coarse.mean(dim=(2, 3), keepdim=True)))
@@ -70,9 +73,9 @@ class MaskHead(nn.Module):
         eighth = self.up_eighth(sixteenth, levels.eighth)
         quarter = self.up_quarter(eighth, levels.quarter)
         half = self.up_half(quarter, levels.half)
-        size = (height // REFINE_STRIDE, width // REFINE_STRIDE)
+        quarter_size = (height // REFINE_STRIDE, width // REFINE_STRIDE)
         logits = functional.pixel_shuffle(self.mask(half).float(), HALF_STRIDE)
         return Masks(
             mask_logits=enlarge(logits, (height, width)),
-            part_logits=enlarge(self.parts(quarter).float(), size),
+            part_logits=enlarge(self.parts(quarter).float(), quarter_size),
         )

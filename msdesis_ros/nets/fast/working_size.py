@@ -1,4 +1,4 @@
-"""At which size the disparity of a picture is looked for. Knows no torch."""
+"""At which size the disparity and the mask of a picture are looked for. Knows no torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ Side = TypeVar('Side')
 # Small pictures are enlarged by 3/2 as long as they then have no more pixels than this, so that
 # no picture costs more than one of 1280x1024 that is taken as it is.
 MOST_PIXELS = 1280 * 1024
+# The mask of pictures with no more pixels than this is looked for at the finer of its two sizes:
+# of what both cost together, none costs more than one of 1280x1024 either.
+MOST_PIXELS_FINE_MASK = 720 * 576
 
 
 def working_size(height: Side, width: Side) -> tuple[Side, Side]:
@@ -25,6 +28,21 @@ def working_size(height: Side, width: Side) -> tuple[Side, Side]:
     fits = 4 * MOST_PIXELS // (9 * height * width)
     enlarged = 1 - 1 // (1 + fits)
     return _side(height, enlarged), _side(width, enlarged)
+
+
+def mask_size(
+    height: Side, width: Side, size: tuple[int, int], fine_size: tuple[int, int]
+) -> tuple[Side, Side]:
+    """(height, width) at which the mask of a picture with such sides is looked for.
+
+    size, fine_size: (width, height) px, of a `MaskTrunk`. Again one formula without branches.
+    """
+    fits = MOST_PIXELS_FINE_MASK // (height * width)
+    fine = 1 - 1 // (1 + fits)
+    across, down = (
+        usual + fine * (larger - usual) for usual, larger in zip(size, fine_size, strict=True)
+    )
+    return down, across
 
 
 def _side(side, enlarged):

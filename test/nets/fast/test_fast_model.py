@@ -153,16 +153,19 @@ def test_only_the_mask_alone_does_without_a_right_view():
         small()(view)
 
 
-def test_the_mask_sees_a_picture_at_one_size_whatever_its_own():
-    network = small(mode='segmentation').eval()
-    views = functional.interpolate(torch.randn(1, 3, 16, 16), (480, 608))
+@pytest.mark.parametrize(('size', 'seen'), [((960, 1216), (480, 608)), ((84, 104), (672, 832))])
+def test_the_mask_sees_large_pictures_at_one_size_and_small_ones_at_another(size, seen):
+    network, found = small(mode='segmentation').eval(), []
+    network.mask_head.encoder.register_forward_pre_hook(lambda _, given: found.append(given[0]))
+    blocks = torch.randn(1, 3, 4, 4)
     with torch.no_grad():
-        # Nearest neighbour, whole factors: the branch is given the same pixels again.
-        large = network(functional.interpolate(views, scale_factor=2)).mask_logits
-        found = network(views).mask_logits
-    assert found.std() > 0
-    wanted = functional.interpolate(found, scale_factor=2, mode='bilinear', align_corners=False)
-    torch.testing.assert_close(large, wanted, rtol=0, atol=1e-4)
+        for factor in (1, 2):
+            larger = tuple(factor * side for side in size)
+            answer = network.mask_head(functional.interpolate(blocks, larger))
+            assert answer.mask_logits.shape == (1, 1, *larger)
+    assert [plane.shape[-2:] for plane in found] == [seen, seen]
+    # Nearest neighbour, whole factors: but for borders of blocks the branch sees the same.
+    assert ((found[0] - found[1]).abs() < 1e-5).float().mean() > 0.9
 
 
 def test_exchanging_the_views_changes_the_answer():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from msdesis_ros.nets.fast.working_size import MOST_PIXELS, working_size
+from msdesis_ros.nets.fast.working_size import MOST_PIXELS, mask_size, working_size
 from msdesis_ros.nets.registry import create_network
 
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
@@ -47,6 +47,18 @@ def test_a_tensor_gives_the_same_as_a_number():
         assert tuple(map(int, found)) == working_size(height, width)
 
 
+def test_the_mask_of_small_pictures_alone_is_looked_for_at_the_finer_size():
+    sizes = (608, 480), (832, 672)
+    for height, width in ((32, 32), (512, 640), (576, 720)):
+        assert mask_size(height, width, *sizes) == (672, 832)
+        traced = mask_size(torch.tensor(height), torch.tensor(width), *sizes)
+        assert tuple(map(int, traced)) == (672, 832)
+    for height, width in ((608, 704), (1024, 1280), (1088, 1920)):
+        assert mask_size(height, width, *sizes) == (480, 608)
+        traced = mask_size(torch.tensor(height), torch.tensor(width), *sizes)
+        assert tuple(map(int, traced)) == (480, 608)
+
+
 def test_a_small_picture_is_matched_enlarged_and_answered_in_its_own_pixels(lively):
     network = lively.lively_fast()
     left, right = torch.randn(2, 1, 3, 64, 96)
@@ -78,7 +90,7 @@ def test_a_large_picture_is_matched_as_it_is(lively):
     torch.testing.assert_close(found.log_scale, wanted.log_scale, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('size', [(512, 640), (736, 768), (1024, 1280)])
+@pytest.mark.parametrize('size', [(512, 640), (576, 704), (736, 768), (1024, 1280)])
 def test_the_budget_holds_for_what_is_enlarged(size):
     with torch.device('meta'):
         network = create_network('msdesis_fast').eval()
