@@ -110,6 +110,7 @@ def finetune(
         )
         look_at_rows(source, _say)
         if not resume:
+            config = options.at_deployed_size(config, source.image_size)
             config = _with_rehearsal(config, out, rehearsal, seconds=60 * minutes)
             _keep(beginning, config, out)
         with shown(True) as show:
@@ -118,8 +119,7 @@ def finetune(
     if end.asked:
         _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
         return
-    if result.reason:
-        result = training.conclude()
+    result = training.conclude()
     _finish(
         training,
         beginning,
@@ -187,6 +187,8 @@ def _finish(
         raise typer.Exit(REFUSED)
     comparison = comparison_of(best)
     title = f'the best weights, step {int(best["step"])} of {training.step}'
+    if (part := best.get('part', 1.0)) < 1:
+        title += f', {100 * part:.0f} % of the way there'
     _show(comparison, title, held_out)
     training.use_best()
     with Console(stderr=True).status('exporting') as status:

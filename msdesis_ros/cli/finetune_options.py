@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,19 @@ class FineTuneOptions:
                 f'{CONFIG_FILE}; choose another --name'
             )
         return beginning, config
+
+    def at_deployed_size(self, config: TrainConfig, image_size: tuple[int, int]) -> TrainConfig:
+        """Pictures are to learn at the size at which those of a camera, (width, height), are
+        matched: the scales of the configuration are around that one, unless --set says which.
+        """
+        from msdesis_ros.nets.fast.working_size import working_size
+
+        if any(change.startswith('augment.scale=') for change in self.changes):
+            return config
+        enlarged = working_size(image_size[1], image_size[0])[1] / image_size[0]
+        low, high = config.augment.scale
+        augment = replace(config.augment, scale=(enlarged * low, enlarged * high))
+        return replace(config, augment=augment)
 
     def go_on(self, out: Path) -> tuple[Beginning, TrainConfig]:
         """Of the fine-tuning in a folder; UsageError, naming it, for an option against it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ from msdesis_ros.training.self_supervised import (
 TERMS = ('photometric', 'smooth', 'consistency', 'steps', 'anchor', 'scale', 'rehearsal')
 # What moves, hides or exchanges things in the views: own pairs have no truth to say so.
 MISLEADING = ('one_eye', 'erase', 'misalignment_px', 'mirror', 'letterbox')
+# Parts of the way from the initial weights to the last ones that are tried at the end.
+WAYS = (0.75, 0.5, 0.25)
 
 
 class FineTuning(Objective):
@@ -103,6 +106,24 @@ class FineTuning(Objective):
 
     def answer(self, output: FastOutput) -> Answer:
         return Answer(output.disparity_px, mask_logits=None)
+
+    def alternatives(self, network: nn.Module) -> Iterator[tuple[float, nn.Module]]:
+        """Networks part of the way from the initial one to `network`, and which part: they have
+        learned less, and forgotten less still (Wortsman et al., Robust fine-tuning of zero-shot
+        models, CVPR 2022).
+        """
+        begin, end = self._teacher.state_dict(), network.state_dict()
+        for share in WAYS:
+            between = copy.deepcopy(network)
+            between.load_state_dict(
+                {
+                    name: begin[name].to(plane.device).lerp(plane, share)
+                    if plane.is_floating_point()
+                    else plane
+                    for name, plane in end.items()
+                }
+            )
+            yield share, between
 
     def judge(self, *, look: Look | None = None) -> Judge:
         """What compares networks with the initial one. look: of the own pairs."""

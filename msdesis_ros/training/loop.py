@@ -156,12 +156,14 @@ class Training:
 
     def compare(self) -> Figures | Comparison:
         """Figures of the weights as they are; needs a validation."""
-        return self._validate()
+        return self._validate(self.network)
 
     def conclude(self) -> TrainResult:
-        """Validate the weights of a run that ended early as they are, and keep them if best."""
+        """Validate the last weights and what the objective has instead; keep them if best."""
         if self._validation is not None:
-            self._keep_best(self._validate())
+            self._keep_best(self._validate(self.network), self.network)
+            for part, network in self._objective.alternatives(self.network):
+                self._keep_best(self._validate(network), network, part=part)
             write_state(self.folder / LAST, self._state())
         return TrainResult(self.step, None, self._best)
 
@@ -231,9 +233,9 @@ class Training:
             self._window = {}
         validating = self._validation is not None and (self.step % run.validate_every == 0 or last)
         if validating and self.ranks.first:
-            figures = self._validate()
+            figures = self._validate(self.network)
             values.update(asdict(figures))
-            self._keep_best(figures)
+            self._keep_best(figures, self.network)
         if values and self._journal is not None:
             self._journal.row(self.step, values)
         if (self.step % run.checkpoint_every == 0 or last or ending) and self.ranks.first:
@@ -245,27 +247,30 @@ class Training:
     def _figures(self) -> tuple[str, ...]:
         return VALIDATION if self._judge is None else COMPARED
 
-    def _validate(self) -> Figures | Comparison:
+    def _validate(self, network: torch.nn.Module) -> Figures | Comparison:
         assert self._validation is not None
         batches = validation_batches(self._validation, frames=self.config.data.validation_frames)
         if self._judge is not None:
-            return self._judge.compare(self.network, batches)
+            return self._judge.compare(network, batches)
         return validate(
-            self.network,
+            network,
             batches,
             runner=self._runner,
             objective=self._objective,
             max_disparity=self._network.config.max_disparity,
         )
 
-    def _keep_best(self, figures: Figures | Comparison) -> None:
+    def _keep_best(
+        self, figures: Figures | Comparison, network: torch.nn.Module, *, part: float = 1.0
+    ) -> None:
+        """part: of the way from the initial weights to those of this step."""
         # A mask that is not trained says nothing about the weights.
         task = self.config.task if self._objective.learns_mask else 'disparity'
         score = figures.score(task)
         if score is None or (self._best is not None and score >= self._best['score']):
             return
-        self._best = {'score': score, 'step': self.step, **asdict(figures)}
-        state = {'network': self.network.state_dict(), 'figures': self._best}
+        self._best = {'score': score, 'step': self.step, 'part': part, **asdict(figures)}
+        state = {'network': network.state_dict(), 'figures': self._best}
         write_state(self.folder / BEST, state)
 
     def _state(self) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -47,6 +48,12 @@ class Objective(Protocol):
     def shown(self, batch: Batch) -> Batch:
         """What the network is run on, and `terms` is told, instead of a batch."""
         return batch
+
+    def alternatives(self, network: nn.Module) -> Iterable[tuple[float, nn.Module]]:
+        """Networks that may be better than the last one of a training, and what part of the way
+        to it they went.
+        """
+        return ()
 
 
 def network_of(config: TrainConfig) -> nn.Module:

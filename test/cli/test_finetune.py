@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 pytest.importorskip('onnxscript', reason='the extra export is not installed')
 
 from msdesis_ros.cli.app import app  # noqa: E402
+from msdesis_ros.cli.finetune_options import FineTuneOptions  # noqa: E402
 from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
 from msdesis_ros.data.images import write_image  # noqa: E402
 from msdesis_ros.data.synth.generate import generate_shards  # noqa: E402
@@ -182,6 +184,25 @@ def cards(scenes, tmp_path_factory):
 def bare(*arguments):
     """Without any --set."""
     return CliRunner().invoke(app, ['finetune', *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ('image_size', 'enlarged'),
+    [((640, 512), 1.5), ((590, 512), 896 / 590), ((1280, 1024), 1.0), ((1920, 1080), 1.0)],
+)
+def test_pairs_are_learned_from_at_the_size_at_which_they_are_matched(
+    frames, weights, image_size, enlarged
+):
+    options = FineTuneOptions(frames=frames, checkpoint=weights)
+    _, config = options.begin()
+    low, high = config.augment.scale
+    assert low < 1 < high
+    found = options.at_deployed_size(config, image_size)
+    assert found.augment.scale == pytest.approx((enlarged * low, enlarged * high))
+    assert replace(found, augment=config.augment) == config
+    set_by_hand = replace(options, changes=('augment.scale=[0.5, 0.6]',))
+    _, config = set_by_hand.begin()
+    assert set_by_hand.at_deployed_size(config, image_size).augment.scale == (0.5, 0.6)
 
 
 def test_own_frames_end_in_a_model_that_runs(frames, weights, tmp_path, always_better):

@@ -278,6 +278,23 @@ def test_a_look_is_put_on_pairs_with_truth_and_both_networks_see_the_same(
     assert other.look_epe_before_px == same.look_epe_px != other.look_epe_px
 
 
+def test_what_is_tried_instead_lies_between_the_initial_network_and_the_last(settings, own):
+    config = settings()
+    initial = shaken(network_of(config).eval(), by=0.1)
+    tuning, last = FineTuning(config, initial), shaken(copy.deepcopy(initial), by=0.05)
+    tried = dict(tuning.alternatives(last))
+    assert sorted(tried) == [0.25, 0.5, 0.75]
+    begin, end = initial.state_dict(), last.state_dict()
+    for part, network in tried.items():
+        assert not network.training
+        for name, plane in network.state_dict().items():
+            if plane.is_floating_point():
+                wanted = begin[name] + part * (end[name] - begin[name])
+                torch.testing.assert_close(plane, wanted, rtol=1e-5, atol=1e-6)
+            else:
+                assert torch.equal(plane, end[name])
+
+
 def as_pictures(views):
     return [view.permute(1, 2, 0).contiguous().numpy() for view in views]
 

@@ -178,11 +178,12 @@ def test_pieces_of_unequal_size_count_by_their_pairs(first_step):
 def test_a_mask_that_is_not_trained_does_not_decide_what_is_best(tiny, shards, tmp_path):
     config = tiny.tiny_config(shards, fast_loss={'mask': 0.0, 'dice': 0.0, 'parts': 0.0})
     training = Training(config, tmp_path)
-    training._keep_best(Figures(float('nan'), float('nan'), float('nan'), 0.3))
+    figures = Figures(float('nan'), float('nan'), float('nan'), 0.3)
+    training._keep_best(figures, training.network)
     assert training._best is None
     trained = Training(tiny.tiny_config(shards), tmp_path / 'both')
     trained.folder.mkdir()
-    trained._keep_best(Figures(float('nan'), float('nan'), float('nan'), 0.3))
+    trained._keep_best(figures, trained.network)
     assert trained._best is not None and trained._best['score'] == pytest.approx(0.7)
 
 
