@@ -30,7 +30,8 @@ _KERNEL = 17
 _LEAST_POWER, _LEAST_BANDS = 0.02, 3
 # What colours are of, at least.
 _LEAST_PIXELS = 256
-# Of levels, where the curves of two distributions are laid on each other; each so-manieth pixel.
+# Where the distributions of levels are laid on each other, shares of the pixels; every eleventh
+# pixel is enough to tell.
 _SHARES = np.array([0.5, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99.5]) / 100
 _SAMPLED = 11
 _LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
@@ -206,14 +207,13 @@ def _curves_between(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) ->
     """3 x 2 x k: the levels of `theirs`, and those of `ours` with as many pixels below; not
     steeper, nor flatter, than colours may be stretched.
     """
-    wanted, had = (
-        np.quantile(
-            np.concatenate([view[view.max(axis=2) >= DARK][::_SAMPLED] for view in views]),
-            _SHARES,
-            axis=0,
-        )
+    levels = [
+        np.concatenate([view[view.max(axis=2) >= DARK][::_SAMPLED] for view in views])
         for views in (ours, theirs)
-    )
+    ]
+    if not all(map(len, levels)):
+        return np.broadcast_to(np.float64([0, 255]), (3, 2, 2))
+    wanted, had = (np.quantile(pixels, _SHARES, axis=0) for pixels in levels)
     middle = len(_SHARES) // 2
     steps = np.maximum(np.diff(had, axis=0), 0.5)
     rises = np.clip(np.diff(wanted, axis=0), _STRETCH[0] * steps, _STRETCH[1] * steps)

@@ -197,6 +197,15 @@ def test_a_black_pair_with_truth_stays_a_picture():
         assert worn.left.dtype == np.uint8 and worn.left.shape == (HEIGHT, WIDTH, 3)
 
 
+def test_pairs_that_are_nearly_black_have_a_look():
+    dim = [
+        unlabelled(*(np.uint8(view // 16) for view in (own.left, own.right)))
+        for own in own_pairs()
+    ]
+    worn = measured(dim).worn_by(known(3), rng(1))
+    assert 2 < worn.left.mean() < 20
+
+
 def test_truth_stays_and_own_pairs_stay_as_they_are():
     dress = Dressing(measured(own_pairs()), share=1.0)
     pair, own = known(3), own_pairs(1)[0]
