@@ -35,10 +35,17 @@ class Depthwise(nn.Conv2d):
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        if features.device.type != 'cpu' or not torch.is_autocast_enabled('cpu'):
+        if features.device.type != 'cpu' or not _in_autocast():
             return super().forward(features)
         with torch.autocast('cpu', enabled=False):
             return super().forward(features.float())
+
+
+def _in_autocast() -> bool:
+    """On a CPU. PyTorch before 2.4 asks under another name."""
+    if hasattr(torch, 'get_autocast_dtype'):
+        return torch.is_autocast_enabled('cpu')
+    return torch.is_autocast_cpu_enabled()
 
 
 def _convolution(

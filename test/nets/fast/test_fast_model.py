@@ -168,6 +168,20 @@ def test_the_mask_sees_large_pictures_at_one_size_and_small_ones_at_another(size
     assert ((found[0] - found[1]).abs() < 1e-5).float().mean() > 0.9
 
 
+def test_depthwise_convolutions_stay_float32_where_others_are_bfloat16():
+    network, found = small(mode='segmentation').eval(), {}
+    for name, module in network.mask_head.encoder.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda m, _, answer, name=name: found.update({name: (m.groups, answer.dtype)})
+            )
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        network(torch.zeros(1, 3, 32, 32))
+    for name, (groups, dtype) in found.items():
+        assert dtype == (torch.float32 if groups > 1 else torch.bfloat16), name
+    assert {groups > 1 for groups, _ in found.values()} == {True, False}
+
+
 def test_exchanging_the_views_changes_the_answer():
     # In train mode, where batch-norm keeps the signal of fresh weights alive.
     network = small()
