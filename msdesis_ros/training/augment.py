@@ -14,7 +14,7 @@ import numpy as np
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.training.batch import Sample, Truth
-from msdesis_ros.training.letterbox import letterboxed
+from msdesis_ros.training.letterbox import letterboxed, partner_covered
 from msdesis_ros.training.photometric import PhotometricSettings, jittered
 
 # Within this range, over 3 x 3 px, truth is one surface and may be interpolated.
@@ -208,11 +208,8 @@ def erased(sample: Sample, *, share: float, rng: np.random.Generator) -> Sample:
         colour = right.reshape(-1, 3).mean(axis=0) + rng.normal(0, 20, (h, w, 3))
         right[y : y + h, x : x + w] = np.clip(colour, 0, 255)
         hidden[y : y + h, x : x + w] = True
-    truth = sample.truth
-    partner = np.arange(width) - np.nan_to_num(truth.disparity_px, nan=-1.0)
-    column = np.clip(np.rint(partner), 0, width - 1).astype(np.int64)
-    behind = np.take_along_axis(hidden, column, axis=1) & np.isfinite(truth.disparity_px)
-    truth = replace(truth, occluded=truth.occluded | behind)
+    behind = partner_covered(sample.truth, hidden)
+    truth = replace(sample.truth, occluded=sample.truth.occluded | behind)
     return replace(sample, right=right, truth=truth, right_truth=None)
 
 

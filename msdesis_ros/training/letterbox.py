@@ -37,6 +37,17 @@ def letterboxed(sample: Sample, rng: np.random.Generator) -> Sample:
     )
 
 
+def partner_covered(truth: Truth, covered: np.ndarray, *, towards: int = -1) -> np.ndarray:
+    """H x W bool: pixels of one view whose partner, towards the left (-1) or the right (1), lies
+    where the other view is covered.
+    """
+    width = covered.shape[1]
+    known = np.isfinite(truth.disparity_px)
+    partner = np.arange(width) + towards * np.where(known, truth.disparity_px, 0)
+    column = np.clip(np.rint(partner), 0, width - 1).astype(np.int64)
+    return known & np.take_along_axis(covered, column, axis=1)
+
+
 def _bars(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """H x W bool, True in the bars, of which any side may have one, or none."""
     height, width = shape
@@ -60,11 +71,7 @@ def _bars(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 def _behind(truth: Truth, covered: np.ndarray, *, towards: int) -> Truth:
     """The truth of a view whose partners lie `towards` the left (-1) or the right (1)."""
-    width = covered.shape[1]
-    known = np.isfinite(truth.disparity_px)
-    partner = np.arange(width) + towards * np.where(known, truth.disparity_px, 0)
-    column = np.clip(np.rint(partner), 0, width - 1).astype(np.int64)
-    hidden = known & np.take_along_axis(covered, column, axis=1)
+    hidden = partner_covered(truth, covered, towards=towards)
     return Truth(
         np.where(covered, np.float32(np.nan), truth.disparity_px),
         truth.occluded | hidden,
