@@ -33,6 +33,11 @@ def synth(
     source: str = typer.Option(
         'render', '--source', help=f'{" or ".join(SOURCES)}; layered is quick and needs no OpenGL.'
     ),
+    scenes: str | None = typer.Option(
+        None,
+        '--scenes',
+        help='Only layered scenes of this kind: tissue, mixed or anything; default: some of each.',
+    ),
     workers: int | None = typer.Option(
         None, '--workers', min=1, help='Processes; default: one for each core.'
     ),
@@ -50,7 +55,7 @@ def synth(
 
     Example: msdesis synth --out out/synth --frames 10 --seed 1 --size 640x512
     """
-    recipe = SourceRecipe(source, seed, parse_size(size), clean, sequence)
+    recipe = SourceRecipe(source, seed, parse_size(size), clean, sequence, scenes)
     if shards and (distorted or sequence):
         raise UsageError(
             '--shards holds rectified single pairs; leave out --distorted, --sequence'

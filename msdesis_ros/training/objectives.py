@@ -14,6 +14,7 @@ from msdesis_ros.training.batch import Batch
 from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
 from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
 from msdesis_ros.training.published_losses import (
+    at_full_size,
     multiscale_smooth_l1,
     segmentation_loss,
     unsupervised_multiscale,
@@ -134,7 +135,9 @@ def learning_groups(config: TrainConfig, network: nn.Module) -> list[dict[str, A
 
 
 class PublishedObjective(Objective):
-    """Of MSDESIS: the losses of its release."""
+    """Of MSDESIS: the losses of its release. Levels finer than the finest with a weight among
+    `scale_weights` are not computed; the answer is then that level's, enlarged.
+    """
 
     def __init__(self, config: TrainConfig, network: nn.Module) -> None:
         self._loss = config.published_loss
@@ -145,6 +148,8 @@ class PublishedObjective(Objective):
             'multitask': (share, 1 - share),
         }[config.task]
         self.learns_mask = self._shares[1] > 0
+        self._finest = next(i for i, weight in enumerate(self._loss.scale_weights) if weight)
+        network.disparity_head.finest_level = self._finest
         self._max_disparity = network.config.max_disparity
         if network.config.n_classes != 1:
             raise UsageError('training knows one class, the instrument; leave n_classes at 1')
@@ -165,10 +170,13 @@ class PublishedObjective(Objective):
 
     def answer(self, output) -> Answer:
         disparities, logits = output
-        return Answer(None if disparities is None else disparities[0], logits)
+        if disparities is None:
+            return Answer(None, logits)
+        return Answer(at_full_size(disparities[0], self._finest), logits)
 
     def _disparity(self, disparities, batch: Batch) -> Tensor:
         weights = self._loss.scale_weights
+        disparities = (None,) * self._finest + tuple(disparities)
         if self._loss.disparity_loss == 'multiscale_smooth_l1':
             return multiscale_smooth_l1(
                 disparities,

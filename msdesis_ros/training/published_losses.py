@@ -22,7 +22,7 @@ _SIGMA = 1.5
 
 
 def multiscale_smooth_l1(
-    disparities: Sequence[Tensor],
+    disparities: Sequence[Tensor | None],
     truth_px: Tensor,
     *,
     max_disparity: int,
@@ -30,22 +30,22 @@ def multiscale_smooth_l1(
 ) -> Tensor:
     """Mean over scales, by weight, of smooth-L1 where 0 < truth < max_disparity.
 
-    disparities: d0 .. d5, N x 1 x H/2^i x W/2^i, px of level i. truth_px: N x 1 x H x W, NaN =
-    unknown.
+    disparities: d0 .. d5, N x 1 x H/2^i x W/2^i, px of level i; what has no weight may be None.
+    truth_px: N x 1 x H x W, NaN = unknown.
     """
     known = (truth_px > 0) & (truth_px < max_disparity)
     truth_px = torch.where(known, truth_px, torch.zeros_like(truth_px))
     total = truth_px.new_zeros(())
     for level, (disparity, weight) in enumerate(zip(disparities, scale_weights, strict=True)):
         if weight:
-            full_px = _at_full_size(disparity, level, truth_px.shape[-2:])
+            full_px = at_full_size(disparity, level)
             losses = functional.smooth_l1_loss(full_px, truth_px, reduction='none')
             total = total + weight * weighted_mean(losses, known.to(losses.dtype))
     return total / sum(scale_weights)
 
 
 def unsupervised_multiscale(
-    disparities: Sequence[Tensor],
+    disparities: Sequence[Tensor | None],
     left: Tensor,
     right: Tensor,
     *,
@@ -60,7 +60,7 @@ def unsupervised_multiscale(
     total = left.new_zeros(())
     for level, (disparity, weight) in enumerate(zip(disparities, scale_weights, strict=True)):
         if weight:
-            full_px = _at_full_size(disparity, level, left.shape[-2:])
+            full_px = at_full_size(disparity, level)
             rebuilt = warped_to_left(right, full_px)
             unlike = ssim_share * ssim_loss(rebuilt, left)
             unlike = unlike + (1 - ssim_share) * functional.smooth_l1_loss(rebuilt, left)
@@ -150,8 +150,15 @@ def _jaccard(found: Tensor, wanted: Tensor) -> Tensor:
 CRITERIA = {'dice_wbce': _dice, 'jaccard_wbce': _jaccard}
 
 
-def _at_full_size(disparity: Tensor, level: int, size: Sequence[int]) -> Tensor:
+def at_full_size(disparity: Tensor, level: int) -> Tensor:
+    """N x 1 x H/2^level x W/2^level in px of the level -> N x 1 x H x W in px of the picture."""
+    if not level:
+        return disparity
+    height, width = disparity.shape[-2:]
     larger = functional.interpolate(
-        disparity, size=tuple(size), mode='bilinear', align_corners=False
+        disparity,
+        size=(height << level, width << level),
+        mode='bilinear',
+        align_corners=False,
     )
     return larger * 2**level

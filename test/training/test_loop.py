@@ -324,6 +324,7 @@ def test_a_task_trains_its_own_half(tiny, shards, tmp_path, task):
     ('task', 'loss', 'columns'),
     [
         ('disparity', {}, {'disparity'}),
+        ('disparity', {'scale_weights': [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]}, {'disparity'}),
         ('segmentation', {'segmentation_criterion': 'jaccard_wbce'}, {'segmentation'}),
         (
             'multitask',

@@ -11,6 +11,7 @@ torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
 from msdesis_ros.training.batch import UNKNOWN  # noqa: E402
 from msdesis_ros.training.published_losses import (  # noqa: E402
+    at_full_size,
     multiscale_smooth_l1,
     segmentation_loss,
     smoothness,
@@ -44,6 +45,25 @@ def test_every_scale_weighs_a_sixth():
     weights = (0.0, 0.0, 0.0, 3.0, 0.0, 1.0)
     found = multiscale_smooth_l1(disparities, truth, max_disparity=320, scale_weights=weights)
     assert float(found) == pytest.approx(7.5 * 3 / 4)
+
+
+def test_what_has_no_weight_need_not_be_there():
+    truth = torch.full((1, 1, 64, 64), 24.0)
+    coarse = [None, None, *pyramid(25.5)[2:]]
+    weights = (0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
+    loss = multiscale_smooth_l1(coarse, truth, max_disparity=320, scale_weights=weights)
+    assert float(loss) == pytest.approx(1.0)
+
+
+def test_a_level_at_full_size_is_in_px_of_the_picture():
+    slope = torch.arange(8.0).view(1, 1, 1, 8).expand(1, 1, 4, 8)
+    full = at_full_size(slope, 2)
+    assert full.shape == (1, 1, 16, 32)
+    # Four times as wide and four times as large: it rises by 1 px each pixel, but at the borders.
+    np.testing.assert_allclose(np.diff(full[0, 0, 0, 2:-2]), 1.0, atol=1e-5)
+    # The middle of the second coarse pixel is between the sixth and the seventh fine one.
+    assert float(full[0, 0, 0, 5:7].mean()) == pytest.approx(4.0)
+    assert at_full_size(slope, 0) is slope
 
 
 @pytest.mark.parametrize('beyond', [0.0, -2.0, 320.0, math.nan])

@@ -39,7 +39,7 @@ class DatasetPlan:
     seed: int
     frames: int
     image_size: tuple[int, int]
-    options: dict[str, bool] = field(default_factory=dict)
+    options: dict[str, bool | str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

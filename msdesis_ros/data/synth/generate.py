@@ -68,7 +68,7 @@ def generate_folder(
         recipe.seed,
         frames,
         recipe.image_size,
-        {'clean': recipe.clean, 'distorted': distorted, 'sequence': recipe.sequence},
+        {**recipe.options, 'distorted': distorted, 'sequence': recipe.sequence},
         {'units': _UNITS},
     )
     if plan.begin(out_dir):
@@ -121,7 +121,7 @@ def generate_shards(
         recipe.seed,
         frames,
         recipe.image_size,
-        {'clean': recipe.clean},
+        recipe.options,
         shards.manifest_details(per_shard),
     )
     count = -(-frames // per_shard)

@@ -15,6 +15,7 @@ SOURCES = {
     'layered': (f'{_PLACE}.layered', 'LayeredSource'),
 }
 SEQUENCE_SOURCES = {'render': (f'{_PLACE}.render_sequence', 'RenderSequence')}
+SOURCES_WITH_SCENES = ('layered',)  # of which one kind of scene can be asked for
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class SourceRecipe:
     """A source of frames as numbers, so that every worker opens the same one.
 
     kind: a key of SOURCES. image_size: (width, height) px. clean: no noise, blur, smoke, vignette
-    and view-dependent light. sequence: one moving scene; a key of SEQUENCE_SOURCES then.
+    and view-dependent light. sequence: one moving scene; a key of SEQUENCE_SOURCES then. scenes:
+    all of this kind, one that the source knows; of SOURCES_WITH_SCENES then.
     """
 
     kind: str
@@ -30,14 +32,29 @@ class SourceRecipe:
     image_size: tuple[int, int]
     clean: bool = False
     sequence: bool = False
+    scenes: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in SOURCES:
             raise UsageError(f'source is {self.kind!r}; known: {", ".join(SOURCES)}')
+        if self.scenes is not None and self.kind not in SOURCES_WITH_SCENES:
+            raise UsageError(
+                f'the source {self.kind} has one kind of scene; leave scenes out, or use '
+                f'{", ".join(SOURCES_WITH_SCENES)}'
+            )
         if self.sequence and self.kind not in SEQUENCE_SOURCES:
             raise UsageError(
                 f'the source {self.kind} makes no sequences; use {", ".join(SEQUENCE_SOURCES)}'
             )
+
+    @property
+    def options(self) -> dict[str, bool | str]:
+        """What a data set's manifest says of it beside the seed and the size."""
+        return {'clean': self.clean, **self._only}
+
+    @property
+    def _only(self) -> dict[str, str]:
+        return {} if self.scenes is None else {'scenes': self.scenes}
 
     def open(self) -> FrameSource:
         """Make the source; a `SequenceSource` where `sequence` is set.
@@ -46,4 +63,4 @@ class SourceRecipe:
         """
         module, name = (SEQUENCE_SOURCES if self.sequence else SOURCES)[self.kind]
         make = getattr(importlib.import_module(module), name)
-        return make(self.seed, self.image_size, self.clean)
+        return make(self.seed, self.image_size, self.clean, **self._only)

@@ -16,7 +16,11 @@ AROUND = range(-RADIUS, RADIUS + 1)
 
 
 class DisparityHead(nn.Module):
-    """Search everything at 1/32, correct at 1/16 to 1/2, refine at full size."""
+    """Search everything at 1/32, correct at 1/16 to 1/2, refine at full size.
+
+    finest_level: 0; a training of the coarse levels alone sets it to the finest that it looks at.
+    Levels 0 and 1 are nine tenths of the work.
+    """
 
     def __init__(self, config: MsdesisConfig) -> None:
         super().__init__()
@@ -28,11 +32,13 @@ class DisparityHead(nn.Module):
         for level in costs:
             self.add_module(f'upsample{level}', Upsampler())
         self.refine = Hourglass()
+        self.finest_level = 0
 
     def forward(
         self, left: tuple[Tensor, ...], right: tuple[Tensor, ...], right_image: Tensor
     ) -> tuple[Tensor, ...]:
-        """Features f1 .. f5 of both views, right image N x 3 x H x W -> d0 .. d5.
+        """Features f1 .. f5 of both views, right image N x 3 x H x W -> d0 .. d5, or from
+        d_finest_level on.
 
         d_i is N x 1 x H/2^i x W/2^i, float32, in px of its own level (times 2^i = px of the
         picture), left x minus right x, and unbounded: negative numbers occur.
@@ -42,9 +48,11 @@ class DisparityHead(nn.Module):
         """
         costs = correlation(left[4].float(), right[4].float(), self.candidates)
         answers = [self.disp_decoder_5(costs, left[4])]
-        for level in (4, 3, 2, 1):
+        for level in range(4, max(self.finest_level, 1) - 1, -1):
             coarse = self.get_submodule(f'upsample{level + 1}')(answers[0])
             answers.insert(0, self._correct(level, coarse, left[level - 1], right[level - 1]))
+        if self.finest_level:
+            return tuple(answers)
         full = self.upsample1(answers[0])
         # The right image, unwarped, where one would expect the left one: as in the authors'
         # release, whose weights were trained so.

@@ -38,12 +38,16 @@ class Upsampler(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        # What it has to learn first; from random numbers that takes some hundred steps.
+        with torch.no_grad():
+            nn.init.dirac_(self.conv.weight).mul_(2)
+            nn.init.zeros_(self.conv.bias)
 
     def forward(self, disparity_px: Tensor) -> Tensor:
         """N x 1 x H x W -> N x 1 x 2H x 2W.
 
-        A pixel of the finer level is half as wide, so the numbers should double; nothing here
-        doubles them: the convolution has learnt to.
+        A pixel of the finer level is half as wide, so the numbers should double: the convolution
+        begins with that, and the authors' has learnt it.
         """
         return self.conv(
             functional.interpolate(

@@ -15,6 +15,7 @@ from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.synth.layered import LayeredSource
 from msdesis_ros.data.synth.layered.recipe import (
     FEWEST_LAYERS,
+    KINDS,
     MOST_LAYERS,
     disparity_limits_px,
     sample_recipe,
@@ -180,6 +181,22 @@ def test_recipes_cover_the_range_of_disparities_and_of_layer_counts() -> None:
     assert {recipe.kind for recipe in recipes} == {'tissue', 'mixed', 'anything'}
 
 
+def test_all_scenes_are_of_the_kind_that_is_asked_for() -> None:
+    for kind in KINDS:
+        source = LayeredSource(SEED, (160, 128), scenes=kind)
+        kinds = {source.frame(index).scene['recipe']['kind'] for index in range(6)}
+        assert kinds == {kind}
+
+
+def test_asking_for_a_kind_leaves_scenes_of_that_kind_as_they_are() -> None:
+    size = (160, 128)
+    free = LayeredSource(SEED, size).frame(0)
+    kind = free.scene['recipe']['kind']
+    asked = LayeredSource(SEED, size, scenes=kind).frame(0)
+    np.testing.assert_array_equal(asked.left, free.left)
+    np.testing.assert_array_equal(asked.disparity_px, free.disparity_px)
+
+
 def test_what_the_picture_does_not_show_has_no_truth(full_frames: list[StereoFrame]) -> None:
     cut = [frame for frame in full_frames if np.isnan(frame.disparity_px).any()]
     assert cut, 'no frame of this seed has a round field of view; take another seed'
@@ -213,5 +230,7 @@ def test_numbers_that_cannot_be_are_refused() -> None:
         LayeredSource(-1)
     with pytest.raises(UsageError, match='64'):
         LayeredSource(1, (63, 512))
+    with pytest.raises(UsageError, match="'indoor'; known: tissue, mixed, anything"):
+        LayeredSource(1, SIZE, scenes='indoor')
     with pytest.raises(UsageError, match='frame'):
         LayeredSource(1, SIZE).frame(-1)

@@ -156,12 +156,21 @@ def test_unknown_sources_and_sequences_are_refused():
         SourceRecipe('film', 0, (64, 64))
     with pytest.raises(UsageError, match='layered makes no sequences; use render'):
         SourceRecipe('layered', 0, (64, 64), sequence=True)
+    with pytest.raises(UsageError, match='render has one kind of scene'):
+        SourceRecipe('render', 0, (64, 64), scenes='tissue')
 
 
 def test_a_recipe_opens_the_source_of_its_kind(monkeypatch):
     monkeypatch.setitem(SOURCES, 'layered', ('recipe_target', 'Target'))
     source = SourceRecipe('layered', 7, (64, 48), clean=True).open()
     assert source.arguments == (7, (64, 48), True)
+
+
+def test_the_kind_of_scenes_reaches_the_source_and_the_manifest():
+    recipe = SourceRecipe('layered', 5, (96, 64), scenes='anything')
+    assert recipe.open().frame(0).scene['recipe']['kind'] == 'anything'
+    assert recipe.options == {'clean': False, 'scenes': 'anything'}
+    assert SourceRecipe('layered', 5, (96, 64)).options == {'clean': False}
 
 
 def test_there_is_a_core():

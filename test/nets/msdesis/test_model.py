@@ -60,6 +60,26 @@ def test_parameters_are_as_many_as_in_the_release(encoder):
     ]
 
 
+def test_coarse_levels_alone_answer_what_they_answer_in_the_whole_network():
+    torch.manual_seed(3)
+    network = create_network('msdesis', encoder='light').eval()
+    left, right = torch.rand(2, 1, 3, 64, 96)
+    with torch.no_grad():
+        whole, logits = network(left, right)
+        network.disparity_head.finest_level = 2
+        coarse, same_logits = network(left, right)
+    assert [d.shape for d in coarse] == [d.shape for d in whole[2:]]
+    assert all(torch.equal(one, other) for one, other in zip(coarse, whole[2:], strict=True))
+    assert torch.equal(logits, same_logits)
+
+
+def test_an_untrained_network_carries_a_disparity_to_the_next_level():
+    upsampler = estimator.Upsampler()
+    disparity = torch.arange(12.0).view(1, 1, 3, 4)
+    larger = functional.interpolate(disparity, scale_factor=2.0, mode='bilinear')
+    assert torch.equal(upsampler(disparity), 2 * larger)
+
+
 @pytest.mark.parametrize('encoder', ENCODERS)
 def test_a_pair_of_1280x1024_takes_as_many_multiplications_as_in_the_release(encoder):
     network = shape_only(encoder)

@@ -13,7 +13,8 @@ from msdesis_ros.data.synth.rigs import MAX_DISPARITY_PX, REFERENCE_WIDTH_PX
 
 SMALLEST_DISPARITY_PX = 0.5  # at the reference width, as the largest is
 FEWEST_LAYERS, MOST_LAYERS = 3, 12
-TISSUE_SHARE, MIXED_SHARE = 0.6, 0.15  # the rest is scenes of anything
+# Kinds of scenes, and how many of each there are unless one kind is asked for.
+KINDS = {'tissue': 0.6, 'mixed': 0.15, 'anything': 0.25}
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ def disparity_limits_px(width: int) -> tuple[float, float]:
     return SMALLEST_DISPARITY_PX * scale, MAX_DISPARITY_PX * scale
 
 
-def sample_recipe(rng: np.random.Generator, image_size: tuple[int, int]) -> Recipe:
-    """Draw a scene.
+def sample_recipe(
+    rng: np.random.Generator, image_size: tuple[int, int], *, kind: str | None = None
+) -> Recipe:
+    """Draw a scene, of a kind (one of `KINDS`) or of any by their shares.
 
     Disparities at a width of 1280 px. Ground: tissue log-uniform 10 to 110 px (at the da Vinci's
     f B of 4600 px mm: 460 to 42 mm), anything uniform 1 to 150 px, in a tenth of all scenes up to
@@ -60,14 +63,8 @@ def sample_recipe(rng: np.random.Generator, image_size: tuple[int, int]) -> Reci
     above; smallest 1.4, largest 256; 14 % of the left pixels hidden.
     """
     width = image_size[0]
-    draw = rng.random()
-    kind = (
-        'tissue'
-        if draw < TISSUE_SHARE
-        else 'mixed'
-        if draw < TISSUE_SHARE + MIXED_SHARE
-        else 'anything'
-    )
+    drawn = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+    kind = kind or drawn
     largest = disparity_limits_px(width)[1]
     scale = width / REFERENCE_WIDTH_PX
     ground = _ground_px(rng, kind) * scale

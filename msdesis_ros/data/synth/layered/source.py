@@ -11,7 +11,7 @@ from msdesis_ros.data.synth.effects.apply import apply_effects
 from msdesis_ros.data.synth.effects.settings import CLEAN, sample_effects
 from msdesis_ros.data.synth.layered.composition import View, compose, occlusion
 from msdesis_ros.data.synth.layered.layer import Layer
-from msdesis_ros.data.synth.layered.recipe import Recipe, sample_recipe
+from msdesis_ros.data.synth.layered.recipe import KINDS, Recipe, sample_recipe
 from msdesis_ros.data.synth.layered.scenery import build_layers, truth_of_parts
 from msdesis_ros.data.synth.rigs import EndoscopeRig, sample_rig
 from msdesis_ros.data.synth.stereo_frame import StereoFrame, depth_mm_of
@@ -32,12 +32,15 @@ class LayeredScene:
 
 
 def build_scene(
-    seed: tuple[int, int], image_size: tuple[int, int], *, clean: bool
+    seed: tuple[int, int], image_size: tuple[int, int], *, clean: bool, kind: str | None = None
 ) -> LayeredScene:
-    """Draw the rig and the recipe of a seed, make the layers and show them to both eyes."""
+    """Draw the rig and the recipe of a seed, make the layers and show them to both eyes.
+
+    kind: as of `sample_recipe`.
+    """
     rng = np.random.default_rng([*seed])
     rig = sample_rig(rng, image_size)
-    recipe = sample_recipe(rng, image_size)
+    recipe = sample_recipe(rng, image_size, kind=kind)
     layers = build_layers(recipe, rig, seed, clean=clean)
     left, right = compose(layers, image_size)
     return LayeredScene(rig, recipe, tuple(layers), left, right)
@@ -47,26 +50,35 @@ class LayeredSource:
     """Layers with relief in front of each other: cheap pairs of great variety; see `FrameSource`.
 
     seed: of all frames, >= 0. image_size: (width, height) px, 64 at least. clean: no highlights
-    and no faults of lens, sensor or air. Raises UsageError for other numbers.
+    and no faults of lens, sensor or air. scenes: a key of `KINDS`, if all shall be of one kind.
+    Raises UsageError for anything else.
     """
 
     name = 'layered'
 
     def __init__(
-        self, seed: int, image_size: tuple[int, int] = (640, 512), clean: bool = False
+        self,
+        seed: int,
+        image_size: tuple[int, int] = (640, 512),
+        clean: bool = False,
+        *,
+        scenes: str | None = None,
     ) -> None:
         if seed < 0:
             raise UsageError(f'the seed is {seed}; expected a number >= 0')
         if min(image_size) < 64:
             raise UsageError(f'the size is {image_size}; expected 64 px at least each way')
+        if scenes is not None and scenes not in KINDS:
+            raise UsageError(f'scenes is {scenes!r}; known: {", ".join(KINDS)}')
         self._seed, self._image_size, self._clean = seed, image_size, clean
+        self._scenes = scenes
 
     def frame(self, index: int) -> StereoFrame:
         """Make the pair of a number; raises UsageError for a negative one."""
         if index < 0:
             raise UsageError(f'the number of a frame is {index}; expected one >= 0')
         seed = (self._seed, index)
-        made = build_scene(seed, self._image_size, clean=self._clean)
+        made = build_scene(seed, self._image_size, clean=self._clean, kind=self._scenes)
         rig, layers, left, right = made.rig, made.layers, made.left, made.right
         noise = np.random.default_rng([*seed, EFFECTS])
         effects = CLEAN if self._clean else sample_effects(noise)
