@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,12 @@ def export(
     mode: str | None = typer.Option(
         None, '--mode', help=f'{", ".join(MODES)}; default: that of the card, or multitask.'
     ),
+    native_size: bool = typer.Option(
+        False,
+        '--native-size',
+        help='msdesis_fast: look at small pictures at their own size, for half the work and '
+        'larger errors.',
+    ),
     models_dir: model_options.ModelsDirOption = None,
     with_weights: bool = typer.Option(
         False, '--with-weights', help='Put a copy of the weights beside it, X.safetensors.'
@@ -71,16 +77,17 @@ def export(
             raise UsageError('an engine is made for one size; leave --size any or --engine out')
         _require_gpu(precision)
     asked = {'encoder': encoder, 'size': network_size, 'max_disparity': max_disparity}
+    use = {'native_size': True} if native_size else {}
     if model is not None and checkpoint is None:
         if any(given is not None for given in asked.values()):
             raise UsageError(
                 'a model card says its encoder, size and disparities itself; leave them out'
             )
         source: ModelCard | None = load_card(model, models_dir)
-        loaded, origin, path = _from_card(source, mode, sizes)
+        loaded, origin, path = _from_card(source, mode, sizes, use)
     elif checkpoint is not None and model is None:
         source, path = None, checkpoint
-        loaded = load_checkpoint(checkpoint, mode=mode or 'multitask', **asked)
+        loaded = load_checkpoint(checkpoint, mode=mode or 'multitask', **asked, **use)
         commit = loaded.metadata.get('commit')
         origin = Origin(checkpoint.name, loaded.sha256, commit, loaded.mean, loaded.std)
     else:
@@ -122,12 +129,17 @@ def _tell_card(path: Path) -> None:
 
 
 def _from_card(
-    card: ModelCard, mode: str | None, sizes: Sequence[tuple[int, int] | None]
+    card: ModelCard,
+    mode: str | None,
+    sizes: Sequence[tuple[int, int] | None],
+    use: Mapping[str, bool],
 ) -> tuple[LoadedCheckpoint, Origin, Path]:
-    """The network of a card, with the heads it promises unless `mode` says otherwise."""
+    """The network of a card, with the heads and the input it promises unless `mode` and `use`, how
+    the weights are used, say otherwise.
+    """
     for each in filter(None, sizes):
         card.input.require(each, model=card.name)
-    loaded = weights_of_card(card, mode=mode)
+    loaded = weights_of_card(card, mode=mode, **use)
     commit = card.training.commit if card.training else None
     origin = Origin(card.name, loaded.sha256, commit, loaded.mean, loaded.std)
     return loaded, origin, card.folder / card.weights_file().path

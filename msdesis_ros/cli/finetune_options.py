@@ -77,6 +77,8 @@ class FineTuneOptions:
 
         if any(change.startswith('augment.scale=') for change in self.changes):
             return config
+        if config.network.get('native_size'):
+            return config
         enlarged = working_size(image_size[1], image_size[0])[1] / image_size[0]
         low, high = config.augment.scale
         augment = replace(config.augment, scale=(enlarged * low, enlarged * high))

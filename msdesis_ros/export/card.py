@@ -44,6 +44,10 @@ OUTPUTS = {
         'logarithm of the scale b of a Laplace distribution; 1 sigma is sqrt(2) b, float32',
     ),
 }
+OTHER_SIZE = (
+    'looks at small pictures at another size than the model that this list was written for: what '
+    'it says of sizes does not hold, and no figure was measured'
+)
 HEADER = (
     "# Written by msdesis export. Complete what is 'not stated'; add the figures you measured.\n\n"
 )
@@ -62,7 +66,7 @@ def card_of_export(
     """Make the card of exported files (one or more, in one folder), self-checks included.
 
     `source`: the card that the weights came from. Where the files lie below its folder and answer
-    the same heads, the result is that card with its new files; otherwise it is a card `name` for
+    the same heads at the same size, the result is that card with its new files; otherwise it is a card `name` for
     the folder of the files. `weights`: those of `network`, as a file in that folder, for such a
     card. The samples are answers of `network` in PyTorch (float32, nothing
     folded), and every file has given them in ONNX Runtime when this returns: BackendError where
@@ -115,7 +119,14 @@ def write_card(card: ModelCard) -> Path:
 def _is_part_of(source: ModelCard, network: nn.Module, reports: Sequence[ExportReport]) -> bool:
     folder = source.folder.resolve()
     below = all(report.path.resolve().is_relative_to(folder) for report in reports)
-    return below and network.config.heads == source.heads
+    same_input = source.input.enlarged_up_to_px == _enlarged_up_to_px(network)
+    return below and same_input and network.config.heads == source.heads
+
+
+def _enlarged_up_to_px(network: nn.Module) -> int | None:
+    from msdesis_ros.nets.registry import family_of
+
+    return family_of(network).enlarged_up_to_px(network.config)
 
 
 def _new_card(
@@ -138,7 +149,9 @@ def _new_card(
         intended_use=NOT_STATED,
         known_failures=(NOT_STATED,),
         input=InputRule(
-            mean=origin.mean, std=origin.std, enlarged_up_to_px=family.enlarged_up_to_px
+            mean=origin.mean,
+            std=origin.std,
+            enlarged_up_to_px=_enlarged_up_to_px(network),
         ),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in config.heads),
         measured=(),
@@ -150,13 +163,19 @@ def _new_card(
 
 
 def _described_as(card: ModelCard, source: ModelCard, *, same_weights: bool) -> ModelCard:
-    """With what was said of the weights; figures were measured on files, which others are not."""
+    """With what was said of the weights; figures were measured on files, which others are not, and
+    at the size at which the source looks at pictures.
+    """
+    failures = source.known_failures
+    if card.input.enlarged_up_to_px != source.input.enlarged_up_to_px:
+        same_weights = False
+        failures = (*failures, OTHER_SIZE)
     return replace(
         card,
         summary=source.summary,
         licence=source.licence,
         intended_use=source.intended_use,
-        known_failures=source.known_failures,
+        known_failures=failures,
         training=source.training,
         min_disparity_px=source.min_disparity_px,
         max_disparity_px=source.max_disparity_px,

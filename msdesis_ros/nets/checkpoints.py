@@ -66,7 +66,8 @@ def parse_checkpoint(
     """Make a network from the bytes of a checkpoint; `source` names them in messages.
 
     `asked`: options of the family's config (`encoder`, `size`, `max_disparity`, ..), what the
-    caller expects of the file; None = whatever it holds. `mode` is not part of a file. Shapes tell
+    caller expects of the file; None = whatever it holds. `mode` and what else is one of the
+    family's `use_options` is not part of a file. Shapes tell
     `max_disparity` of MSDESIS only to the next lower multiple of 32, which it then is unless the
     caller or the metadata know better. No code in the file runs.
 
@@ -119,10 +120,10 @@ def checkpoint_bytes(
 
 
 def options_text(network: nn.Module) -> dict[str, str]:
-    """Family and options of a network as text, without `mode`, which is not in its weights."""
-    options = {each.name: getattr(network.config, each.name) for each in fields(network.config)}
-    options.pop('mode')
-    return {'family': family_of(network).name} | {name: str(v) for name, v in options.items()}
+    """Family and options of a network as text, without those that are not in its weights."""
+    family, config = family_of(network), network.config
+    names = [each.name for each in fields(config) if each.name not in family.use_options]
+    return {'family': family.name} | {name: str(getattr(config, name)) for name in names}
 
 
 def _recognised(
@@ -139,7 +140,7 @@ def _recognised(
             f'{", ".join(FAMILIES)}'
         )
     told = {'family': family.name} | {name: str(value) for name, value in vars(config).items()}
-    for name in ('family', *(each.name for each in fields(config) if each.name != 'mode')):
+    for name in told.keys() - family.use_options:
         if metadata.get(name, told[name]) != told[name]:
             raise ModelError(
                 f'{source} says {name} {metadata[name]!r:.60} of itself, but its tensors say '

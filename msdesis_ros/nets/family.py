@@ -23,15 +23,15 @@ class Family(ABC):
 
     name: as model cards and checkpoints write it. config: the dataclass of one network's options,
     with `mode`, `max_disparity` (px) and `heads`. heads_of_mode: what each mode answers, in the
-    words of the model cards. stride: sides of pictures are multiples of it. enlarged_up_to_px:
-    as `InputRule` of the model cards says.
+    words of the model cards. stride: sides of pictures are multiples of it. use_options: those of
+    the config that say how weights are used, and are no part of them.
     """
 
     name: ClassVar[str]
     config: ClassVar[type[Any]]
     heads_of_mode: ClassVar[Mapping[str, frozenset[str]]]
     stride: ClassVar[int]
-    enlarged_up_to_px: ClassVar[int | None] = None
+    use_options: ClassVar[frozenset[str]] = frozenset({'mode'})
 
     @abstractmethod
     def build(self, config: Any) -> nn.Module:
@@ -73,6 +73,14 @@ class Family(ABC):
     @abstractmethod
     def with_half_features(self, network: nn.Module) -> nn.Module:
         """Copy a network so that features are float16, and disparities and geometry float32."""
+
+    def enlarged_up_to_px(self, config: Any) -> int | None:
+        """As `InputRule` of the model cards says."""
+        return None
+
+    def of_input(self, enlarged_up_to_px: int | None) -> dict[str, Any]:
+        """The options of a network whose card says so of its input."""
+        return {}
 
     def mode_of(self, heads: frozenset[str]) -> str | None:
         """The mode that answers exactly these heads, None where there is none."""

@@ -103,8 +103,10 @@ def create_from_checkpoint(
         raise UsageError(f'the backend {backend} cannot run a checkpoint; use torch')
     loaded = load_checkpoint(path, mode=mode, **asked)
     identity = ModelIdentity(name=Path(path).stem, sha256=loaded.sha256, backend=backend)
-    most = float(loaded.network.config.max_disparity)
-    rule = InputRule(enlarged_up_to_px=family_of(loaded.network).enlarged_up_to_px)
+    config = loaded.network.config
+    enlarged_up_to_px = family_of(loaded.network).enlarged_up_to_px(config)
+    rule = InputRule(enlarged_up_to_px=enlarged_up_to_px)
+    most = float(config.max_disparity)
     if backend in DEVICES:
         return TorchBackend(
             loaded.network,

@@ -113,10 +113,13 @@ class TorchBackend(NetworkBackend):
         self._runner = None
 
 
-def weights_of_card(card: ModelCard, *, mode: str | None = None) -> LoadedCheckpoint:
+def weights_of_card(
+    card: ModelCard, *, mode: str | None = None, **asked: Any
+) -> LoadedCheckpoint:
     """The network of a card with its weights, and their normalisation.
 
-    `mode`: None = that which gives the heads of the card. Raises ModelError where file, family or
+    `mode`: None = that which gives the heads of the card; `asked`: options of the network, other
+    than the card's input says. Raises ModelError where file, family or
     heads are not those of the card.
     """
     from msdesis_ros.nets.checkpoints import parse_checkpoint
@@ -135,7 +138,8 @@ def weights_of_card(card: ModelCard, *, mode: str | None = None) -> LoadedCheckp
             f'the card of {card.name} promises the heads {sorted(card.heads)}, which no mode '
             f'of the family {card.family} has; correct the card'
         )
-    loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode)
+    options = family.of_input(card.input.enlarged_up_to_px) | asked
+    loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode, **options)
     if family_of(loaded.network) is not family:
         raise ModelError(
             f'the card of {card.name} is of the family {card.family}, but {file.path} is of '

@@ -200,6 +200,8 @@ def test_pairs_are_learned_from_at_the_size_at_which_they_are_matched(
     found = options.at_deployed_size(config, image_size)
     assert found.augment.scale == pytest.approx((enlarged * low, enlarged * high))
     assert replace(found, augment=config.augment) == config
+    native = replace(config, network={**config.network, 'native_size': True})
+    assert options.at_deployed_size(native, image_size) == native
     set_by_hand = replace(options, changes=('augment.scale=[0.5, 0.6]',))
     _, config = set_by_hand.begin()
     assert set_by_hand.at_deployed_size(config, image_size).augment.scale == (0.5, 0.6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 import sys
 
 import cv2
@@ -39,6 +40,7 @@ command = 'c'
 [input]
 mean = [0.5, 0.4, 0.3]
 std = [0.2, 0.3, 0.4]
+enlarged_up_to_px = 1310720
 [training]
 data = 'rendered'
 seed = 7
@@ -136,6 +138,42 @@ def test_from_a_training_to_files_that_ship_in_one_command(trained, models, live
             require_same(output, wanted)
             # Enlarged by 3/2, two thirds of the 64 px are searched.
             assert output.max_disparity_px == pytest.approx(64 * 2 / 3)
+
+
+def test_native_size_makes_another_model_of_the_same_weights(trained, lively, tmp_path):
+    for path in trained.iterdir():
+        shutil.copy(path, tmp_path)
+    before = load_card('trained', tmp_path)
+    given = ('export', '--model', 'trained', '--models-dir', tmp_path, '--with-weights')
+    given += ('--native-size', '--size', '96x64', '--out', tmp_path / 'native.onnx')
+    assert run(*given) == 0
+    assert load_card('trained', tmp_path).files == before.files
+    card = load_card('native', tmp_path)
+    assert [file.path for file in card.files] == ['native.safetensors', 'native.onnx']
+    assert card.input.enlarged_up_to_px is None
+    # Neither figures nor sizes in words hold for it.
+    assert card.measured == () and card.known_failures[:-1] == before.known_failures
+    assert 'another size' in card.known_failures[-1]
+    pair = lively.picture_pair(96, 64)
+    wanted = expected(lively.lively_fast(native_size=True), pair, **NORMALISED)
+    enlarged = expected(lively.lively_fast(), pair, **NORMALISED)
+    assert all(np.abs(one - other).max() > 0.1 for one, other in zip(wanted, enlarged, strict=True))
+    for backend in ('onnxruntime', 'torch'):
+        output = create_backend('native', backend=backend, models_dir=tmp_path).run(*pair)
+        require_same(output, wanted)
+        assert output.max_disparity_px == 64
+
+
+def test_another_family_has_no_native_size(capsys, tmp_path):
+    from msdesis_ros.nets.checkpoints import checkpoint_bytes
+    from msdesis_ros.nets.registry import create_network
+
+    path = tmp_path / 'light.safetensors'
+    network = create_network('msdesis', encoder='light')
+    path.write_bytes(checkpoint_bytes(network))
+    given = ('--checkpoint', path, '--native-size', '--size', '64x48')
+    assert run('export', *given, '--out', tmp_path / 'light.onnx') == 1
+    assert 'msdesis, which has no native_size' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', ['mine_64x48', 'mine'])

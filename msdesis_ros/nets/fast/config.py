@@ -88,14 +88,18 @@ class FastConfig:
 
     `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
     a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
-    training. `mode`: 'multitask', 'disparity' or 'segmentation', what the network answers; its
-    weights are the same in every mode. Raises UsageError for anything else.
+    training. `mode`: 'multitask', 'disparity' or 'segmentation', what the network answers.
+    `native_size`: small pictures are matched at their own size, instead of enlarged, and their mask
+    is looked for at the size of the others: about half the work, for larger errors
+    (`working_size`). Weights are the same in every mode and either way. Raises UsageError for
+    anything else.
     """
 
     size: str = 'base'
     max_disparity: int = 256
     n_parts: int = 3
     mode: str = 'multitask'
+    native_size: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (('size', SIZES), ('mode', HEADS_OF_MODE)):
@@ -106,6 +110,8 @@ class FastConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f'{name} is {value!r}; expected a whole number from 1')
+        if not isinstance(self.native_size, bool):
+            raise UsageError(f'native_size is {self.native_size!r}; expected true or false')
         if self.max_disparity % MATCH_STRIDE:
             raise UsageError(
                 f'max_disparity is {self.max_disparity}; expected a multiple of {MATCH_STRIDE}'

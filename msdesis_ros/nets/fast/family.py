@@ -36,7 +36,7 @@ class FastFamily(Family):
     config = FastConfig
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
-    enlarged_up_to_px = MOST_PIXELS
+    use_options = frozenset({'mode', 'native_size'})
 
     def build(self, config: FastConfig) -> nn.Module:
         from msdesis_ros.nets.fast.model import FastStereo
@@ -69,6 +69,12 @@ class FastFamily(Family):
             'max_disparity': config.max_disparity,
             'n_parts': config.n_parts,
         }
+
+    def enlarged_up_to_px(self, config: FastConfig) -> int | None:
+        return None if config.native_size else MOST_PIXELS
+
+    def of_input(self, enlarged_up_to_px: int | None) -> dict[str, Any]:
+        return {'native_size': enlarged_up_to_px is None}
 
     def inputs(self, config: FastConfig) -> tuple[str, ...]:
         return ('left', 'right') if 'disparity' in config.heads else ('left',)

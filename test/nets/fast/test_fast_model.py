@@ -86,6 +86,7 @@ def test_views_of_two_sizes_are_refused():
         ({'max_disparity': 100}, 'multiple of 8'),
         ({'max_disparity': True}, 'whole number'),
         ({'n_parts': 0}, 'whole number from 1'),
+        ({'native_size': 1}, 'expected true or false'),
         ({'encoder': 'light'}, 'msdesis_fast has no option encoder'),
     ],
 )
