@@ -66,9 +66,9 @@ def card_of_export(
     """Make the card of exported files (one or more, in one folder), self-checks included.
 
     `source`: the card that the weights came from. Where the files lie below its folder and answer
-    the same heads at the same size, the result is that card with its new files; otherwise it is a card `name` for
-    the folder of the files. `weights`: those of `network`, as a file in that folder, for such a
-    card. The samples are answers of `network` in PyTorch (float32, nothing
+    the same heads at the same size, the result is that card with its new files; otherwise it is a
+    card `name` for the folder of the files. `weights`: those of `network`, as a file in that
+    folder, for such a card. The samples are answers of `network` in PyTorch (float32, nothing
     folded), and every file has given them in ONNX Runtime when this returns: BackendError where
     one does not, ModelError where the source card contradicts the files.
     """

@@ -113,9 +113,7 @@ class TorchBackend(NetworkBackend):
         self._runner = None
 
 
-def weights_of_card(
-    card: ModelCard, *, mode: str | None = None, **asked: Any
-) -> LoadedCheckpoint:
+def weights_of_card(card: ModelCard, *, mode: str | None = None, **asked: Any) -> LoadedCheckpoint:
     """The network of a card with its weights, and their normalisation.
 
     `mode`: None = that which gives the heads of the card; `asked`: options of the network, other

@@ -89,8 +89,8 @@ class FastConfig:
     `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
     a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
     training. `mode`: 'multitask', 'disparity' or 'segmentation', what the network answers.
-    `native_size`: small pictures are matched at their own size, instead of enlarged, and their mask
-    is looked for at the size of the others: about half the work, for larger errors
+    `native_size`: small pictures are matched at their own size, instead of enlarged, and their
+    mask is looked for at the size of the others: about half the work, for larger errors
     (`working_size`). Weights are the same in every mode and either way. Raises UsageError for
     anything else.
     """
