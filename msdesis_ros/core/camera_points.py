@@ -7,6 +7,8 @@ import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
 
+FOLDING_SAMPLES = 4096
+
 
 def rectified_points(points_px: np.ndarray, camera: CameraCalibration) -> np.ndarray:
     """Points of the raw picture (N x 2 px) in the rectified view, N x 2 float64 px."""
@@ -61,6 +63,32 @@ def folding_px(camera: CameraCalibration, *, samples: int = 9) -> float:
     back = raw_points(normalised_points(border, camera), camera)
     # Where the iteration ran away there is no number: as far as can be.
     return float(np.nan_to_num(np.linalg.norm(back - border, axis=1), nan=np.inf).max())
+
+
+def folding_radius(camera: CameraCalibration, *, largest: float) -> float:
+    """From which distance off the axis (of rays x, y, 1) on the lens model folds back, inf if not
+    before `largest`.
+
+    Beyond, a polynomial that was fitted to less falls again, and rays that the lens never let in
+    land inside of the picture. Of the radial terms, which alone do that.
+    """
+    radius = np.linspace(0, largest, FOLDING_SAMPLES)
+    coefficients = np.zeros(8)
+    given = camera.distortion.ravel()[:8]
+    coefficients[: len(given)] = given
+    if camera.distortion_model == 'equidistant':
+        angle = np.arctan(radius)
+        square = angle**2
+        polynomial = coefficients[3::-1]
+        bent = angle * (1 + square * np.polyval(polynomial, square))
+    else:
+        k1, k2, _, _, k3, k4, k5, k6 = coefficients
+        square = radius**2
+        below = 1 + square * np.polyval([k6, k5, k4], square)
+        bent = radius * (1 + square * np.polyval([k3, k2, k1], square)) / below
+        bent[below <= 0] = -np.inf
+    back = np.nonzero(~(np.diff(bent) > 0))[0]
+    return float(radius[back[0]]) if len(back) else float('inf')
 
 
 def _undistorted(

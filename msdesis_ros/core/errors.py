@@ -35,6 +35,10 @@ class BackendError(MsdesisError, RuntimeError):
     """An inference backend failed while loading or running."""
 
 
+class PictureSizeError(BackendError):
+    """A model does not take pictures of this size; the backend itself is well."""
+
+
 class MissingExtraError(MsdesisError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

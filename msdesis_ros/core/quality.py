@@ -81,13 +81,15 @@ class QualityLimits:
 class QualityMonitor:
     """Judges the pairs of one stream, in order; it remembers the last pair to notice a freeze.
 
-    Not thread-safe: one thread judges. `vertical_offset` may be set by whoever measured it last;
-    it stays in force until it is measured again.
+    Not thread-safe: one thread judges. Another one may measure the vertical offset and hand it in
+    with the number that `stream` had when its pictures came; it stays in force until it is
+    measured again or forgotten.
     """
 
     def __init__(self, limits: QualityLimits | None = None) -> None:
         self.limits = limits or QualityLimits()
         self.vertical_offset: VerticalOffset | None = None
+        self.stream = 0
         self._last: dict[str, tuple[np.ndarray, int]] = {}
         self._frozen_since_ns: dict[str, int] = {}
 
@@ -120,9 +122,15 @@ class QualityMonitor:
 
     def reset(self) -> None:
         """Forget the stream (time went backwards, the camera was restarted)."""
+        self.stream += 1
         self._last.clear()
         self._frozen_since_ns.clear()
         self.vertical_offset = None
+
+    def set_vertical_offset(self, offset: VerticalOffset | None, *, stream: int) -> None:
+        """Take a measurement, unless it is of a stream that was forgotten since."""
+        if stream == self.stream:
+            self.vertical_offset = offset
 
     def _judge_pictures(self, pictures: dict[str, np.ndarray], stamp_ns: int) -> list[Reason]:
         reasons: list[Reason] = []

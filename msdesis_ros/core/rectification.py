@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from msdesis_ros.core.camera import CameraCalibration
-from msdesis_ros.core.camera_points import rectified_rays
+from msdesis_ros.core.camera_points import folding_radius, rectified_rays
 from msdesis_ros.core.errors import CalibrationError
 from msdesis_ros.core.left_rig import LeftRig, ViewGeometry
 from msdesis_ros.core.rig import StereoGeometry, StereoRig
@@ -166,6 +166,7 @@ def _maps(
         & (x <= width - 1 + MAP_TOLERANCE_PX)
         & (y <= height - 1 + MAP_TOLERANCE_PX)
     )
+    valid &= _before_folding(camera, geometry)
     if not valid.any():
         raise CalibrationError(
             'no rectified pixel has a source in the picture: K, D, R and P contradict each other'
@@ -173,6 +174,19 @@ def _maps(
     # Fixed point (1/32 px) is three times as fast as float maps and interpolates as exactly:
     # OpenCV quantises float maps to the same 1/32 px.
     return cv2.convertMaps(x, y, cv2.CV_16SC2), None if valid.all() else valid
+
+
+def _before_folding(camera: CameraCalibration, geometry: ViewGeometry) -> np.ndarray | bool:
+    """Which rectified pixels are rays that the lens model takes to where it should."""
+    width, height = geometry.image_size
+    x = (np.arange(width) - geometry.cx_px) / geometry.focal_px
+    y = (np.arange(height) - geometry.cy_px) / geometry.focal_y_px
+    turned = camera.rectification.T  # from rectified rays to those of the camera
+    rays = [turned[i, 0] * x[None] + turned[i, 1] * y[:, None] + turned[i, 2] for i in range(3)]
+    radius = np.hypot(rays[0], rays[1]) / np.where(rays[2] > 0, rays[2], np.nan)
+    largest = float(np.nanmax(radius, initial=0.0))
+    folds = folding_radius(camera, largest=largest)
+    return True if not np.isfinite(folds) else radius < folds  # False for NaN
 
 
 def _fitted_geometry(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from msdesis_ros.core.errors import CalibrationError, ImageError
 from msdesis_ros.core.health import HealthReport
 from msdesis_ros.core.pairing import PairingCounters
 from msdesis_ros.core.prediction import ModelIdentity
@@ -64,6 +65,12 @@ def backend_findings(backend: SupervisedBackend) -> list[Finding]:
 def backend_failure(reason: str) -> Verdict:
     """The verdict on a pair for which the backend gave nothing."""
     return Verdict((Reason('backend_failed', State.INVALID, 1.0, 0.0, reason),))
+
+
+def refused_pair(error: ImageError | CalibrationError) -> Verdict:
+    """The verdict on a pair whose pictures are damaged or not those of their calibration."""
+    name = 'bad_image' if isinstance(error, ImageError) else 'bad_calibration'
+    return Verdict((Reason(name, State.INVALID, 1.0, 0.0, str(error)),))
 
 
 def result_figures(result: PerceptionResult) -> dict[str, float]:

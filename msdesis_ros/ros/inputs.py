@@ -88,11 +88,13 @@ class StereoInputs:
         self._waiting: Candidate | None = None
         self._waited_at_tick: Candidate | None = None
         self._internal_errors: set[str] = set()
-        self._subscriptions = [
-            subscription
-            for side in (SIDES[:1] if self._left_alone else SIDES)
-            for subscription in self._subscribe(side, parameters.reliability)
-        ]
+        self._subscriptions: list[Any] = []
+        try:
+            for side in SIDES[:1] if self._left_alone else SIDES:
+                self._subscribe(side, parameters.reliability)
+        except Exception:  # a wrong QoS override: what was made so far is on the graph
+            self.destroy()
+            raise
 
     def destroy(self) -> None:
         """End the subscriptions."""
@@ -117,33 +119,33 @@ class StereoInputs:
             silence = silence.of_left_alone()
         return silence.sentence(MISSING_AFTER_NS) or ''
 
-    def _subscribe(self, side: str, reliability: str) -> list[Any]:
+    def _subscribe(self, side: str, reliability: str) -> None:
         def subscribe(
             kind: type,
             topic: str,
             callback: Callable[..., None],
             qos: Any,
             twin: str | None = None,
-        ) -> Any:
-            return self._node.create_subscription(
-                kind,
-                topic,
-                functools.partial(self._guarded, callback, side),
-                qos,
-                event_callbacks=subscription_events(self._node, topic),
-                qos_overriding_options=input_qos_overrides(entity_id=twin),
+        ) -> None:
+            self._subscriptions.append(
+                self._node.create_subscription(
+                    kind,
+                    topic,
+                    functools.partial(self._guarded, callback, side),
+                    qos,
+                    event_callbacks=subscription_events(self._node, topic),
+                    qos_overriding_options=input_qos_overrides(entity_id=twin),
+                )
             )
 
         on_image, on_info, info = self._on_image, self._on_camera_info, f'{side}/camera_info'
         kind, suffix, _ = self._transport
         # As image_transport does: a remapping of the base topic is one of all its transports.
         picture = self._node.resolve_topic_name(f'{side}/image_raw') + suffix
-        return [
-            subscribe(kind, picture, on_image, input_qos(reliability)),
-            subscribe(CameraInfo, info, on_info, camera_info_qos()),
-            # A driver that latches its camera_info may have sent it before this node came up.
-            subscribe(CameraInfo, info, on_info, latched_camera_info_qos(), 'latched'),
-        ]
+        subscribe(kind, picture, on_image, input_qos(reliability))
+        subscribe(CameraInfo, info, on_info, camera_info_qos())
+        # A driver that latches its camera_info may have sent it before this node came up.
+        subscribe(CameraInfo, info, on_info, latched_camera_info_qos(), 'latched')
 
     def _guarded(self, callback: Callable[[str, Any], None], side: str, message: Any) -> None:
         """rclpy goes on after some exceptions and dies of others, so none may leave a callback."""

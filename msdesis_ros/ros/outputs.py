@@ -65,13 +65,16 @@ class StereoOutputs:
 
     def __init__(self, node: Node, *, heads: frozenset[str]) -> None:
         self._node = node
-        self._publishers = {
-            topic: node.create_publisher(
-                kind, topic, output_qos(), qos_overriding_options=output_qos_overrides()
-            )
-            for topic, kind in TOPICS.items()
-            if NEEDED_HEADS.get(topic) is None or NEEDED_HEADS[topic] in heads
-        }
+        self._publishers: dict[str, Any] = {}
+        try:
+            for topic, kind in TOPICS.items():
+                if NEEDED_HEADS.get(topic) is None or NEEDED_HEADS[topic] in heads:
+                    self._publishers[topic] = node.create_publisher(
+                        kind, topic, output_qos(), qos_overriding_options=output_qos_overrides()
+                    )
+        except Exception:  # a wrong QoS override: what was made so far is on the graph
+            self.destroy()
+            raise
         self._buffers: dict[str, MessageBuffer] = {}
         self._surface: tuple[tuple[StereoGeometry, int], SurfaceBuilder] | None = None
         self._makers: dict[str, Callable[[Prediction, Header], Any]] = {
@@ -118,9 +121,12 @@ class StereoOutputs:
         return sent, timer.ms
 
     def publish_status(self, status: DiagnosticStatus, *, stamp_ns: int, frame_id: str) -> None:
-        """Publish the status of one pair under its stamp."""
+        """Publish the status of one pair under its stamp; nothing once they are destroyed."""
+        publisher = self._publishers.get('status')
+        if publisher is None:
+            return
         header = make_header(stamp_ns=stamp_ns, frame_id=frame_id)
-        self._publishers['status'].publish(diagnostic_array([status], header))
+        publisher.publish(diagnostic_array([status], header))
 
     def warm_up(self, geometry: ViewGeometry) -> None:
         """Make the buffers and touch their pages before the first frame needs them."""

@@ -20,6 +20,11 @@ SPECS: dict[str, Spec] = {
     'backend': Spec('', 'Backend that runs the model; empty = the default of the card.'),
     'models_dir': Spec('', 'Folder of further model cards; empty = the cards that are installed.'),
     'threads': Spec(0, 'CPU threads of the backend; 0 = its own choice.', 0, 256),
+    'build_engine': Spec(
+        False,
+        'With TensorRT: compile a missing engine on configure, which takes minutes; otherwise '
+        'that is an error.',
+    ),
     'rectified': Spec(False, 'The pictures arrive rectified: use P only, apply no maps.'),
     'alpha': Spec(
         -1.0,
@@ -85,6 +90,7 @@ class NodeParameters:
     backend: str
     models_dir: str
     threads: int
+    build_engine: bool
     rectified: bool
     alpha: float
     max_skew_ms: float

@@ -40,14 +40,22 @@ class StaticFrame:
         self._publisher = node.create_publisher(TFMessage, '/tf_static', qos)
 
     def announce(self, rig: LeftView, frame_id: str) -> str:
-        """Publish left frame -> `frame_id`; returns a sentence where the operator must act."""
+        """Publish left frame -> `frame_id`; returns a sentence where the operator must act.
+
+        A name of the operator's own may have a parent already: nothing is published for it.
+        """
         if rig.keeps_left_frame or not rig.left.frame_id or frame_id == rig.left.frame_id:
             return ''
-        if self._publisher is None or self._message_type is None:
+        reason = ''
+        if frame_id != result_frame_id(rig):
+            reason = 'the name comes from the parameter frame_id'
+        elif self._publisher is None or self._message_type is None:
+            reason = 'tf2_msgs is not installed'
+        if reason or self._publisher is None or self._message_type is None:
             return (
                 f'results are in {frame_id}, which rectification turns by '
-                f'{rig.rotation_deg:.2f} degrees against {rig.left.frame_id}; tf2_msgs is not '
-                'installed, so publish that static transform yourself'
+                f'{rig.rotation_deg:.2f} degrees against {rig.left.frame_id}; {reason}, so '
+                'publish that static transform yourself'
             )
         transform = static_transform(rig, frame_id)
         transform.header.stamp = self._node.get_clock().now().to_msg()

@@ -13,7 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from msdesis_ros.core.errors import MsdesisError
+from msdesis_ros.core.errors import BackendError, MsdesisError
 from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.quality import QualityLimits
 from msdesis_ros.core.rig import AnyRig
@@ -48,7 +48,10 @@ def transition(step: Transition) -> Callable[..., TransitionCallbackReturn]:
             known = isinstance(failure, MsdesisError)
             reason = str(failure) if known else f'{type(failure).__name__}: {failure}'
             node.get_logger().error(f'{step.__name__.removeprefix("on_")} failed: {reason}')
-            node.undo(step.__name__)
+            try:
+                node.undo(step.__name__)
+            except Exception as second:  # the first reason is the one to act on
+                node.get_logger().error(f'taking it back failed too: {second!r}')
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
@@ -101,6 +104,7 @@ class StereoEndoscope(LifecycleNode):
             backend=chosen.backend or None,
             threads=chosen.threads or None,
             models_dir=Path(chosen.models_dir) if chosen.models_dir else None,
+            build_engine=chosen.build_engine,
         )
         self._backend = SupervisedBackend(make, max_failures=chosen.max_backend_failures)
         self._pipeline = PerceptionPipeline(
@@ -118,8 +122,16 @@ class StereoEndoscope(LifecycleNode):
     @transition
     def on_activate(self, state: LifecycleState) -> None:
         assert self._chosen and self._pipeline and self._backend
+        if self.held_up:
+            # Two threads in one backend could swap their pictures.
+            raise BackendError(
+                'the backend is still busy with a frame from before the node was deactivated; '
+                'activate again when it is done'
+            )
+        self._left_behind = None
         self._chosen = parameters.read(self)
         chosen = self._chosen
+        require_sync(chosen.sync)
         self._outputs = StereoOutputs(self, heads=self._backend.heads)
         self._static_frame = StaticFrame(self)
         self._pipeline.monitor.reset()
@@ -264,6 +276,7 @@ class StereoEndoscope(LifecycleNode):
                 self._log.note('calibration', self._inputs.tracker.problem)
                 self._log.note('input', self._inputs.silence())
             self._publish_diagnostics()
+            self._log.note('diagnostics', '')
         except Exception as failure:
             self._log.note(
                 'diagnostics', f'diagnostics failed: {type(failure).__name__}: {failure}'

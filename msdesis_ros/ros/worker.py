@@ -14,7 +14,12 @@ from msdesis_ros.core.health import StreamHealth
 from msdesis_ros.core.latest import LatestSlot
 from msdesis_ros.core.quality import Verdict
 from msdesis_ros.core.rig import AnyRig
-from msdesis_ros.ros.diagnostics import backend_failure, pair_status, result_figures
+from msdesis_ros.ros.diagnostics import (
+    backend_failure,
+    pair_status,
+    refused_pair,
+    result_figures,
+)
 from msdesis_ros.ros.jobs import Job
 from msdesis_ros.ros.outputs import StereoOutputs
 from msdesis_ros.ros.rectified_frame import result_frame_id
@@ -81,7 +86,8 @@ class PerceptionWorker:
         """End the loop; False where a thread is still busy with a frame."""
         self._slot.close()
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        self._thread.join(STOP_TIMEOUT_S)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(STOP_TIMEOUT_S)
         if self._alignment_thread is not None and not self._thread.is_alive():
             self._alignment_thread.join(max(0.0, deadline_s - time.monotonic()))
         return not self.held_up
@@ -105,6 +111,7 @@ class PerceptionWorker:
                     self._process(item)
                 else:
                     self._prepare(item)
+                self._on_event('internal', '')
             except Exception as error:  # the loop must survive whatever one frame does
                 self._health.drop('internal')
                 noun = item.noun if isinstance(item, Job) else 'rig'
@@ -128,12 +135,15 @@ class PerceptionWorker:
         except (ImageError, CalibrationError) as error:
             self._health.drop('bad_image' if isinstance(error, ImageError) else 'calibration')
             self._on_event('pair', f'{job.noun}s are dropped: {error}')
+            self._publish_status(refused_pair(error), job, frame_id, figures={})
             return
         except BackendError as error:
             self._health.drop('backend')
             self._on_event('pair', str(error))
             verdict = backend_failure(str(error))
             self._publish_status(verdict, job, frame_id, figures={})
+            return
+        if self._slot.closed:  # the node left the graph meanwhile: nobody waits for this result
             return
         self._on_event('pair', '')
         self._publish(result, job, frame_id)
@@ -176,6 +186,8 @@ class PerceptionWorker:
         return latency_ms
 
     def _measure_alignment_when_due(self, result: PerceptionResult) -> None:
+        if self.alignment_period_s <= 0:  # switched off: an old measurement says nothing for ever
+            self._pipeline.monitor.vertical_offset = None
         if result.right_rect is None:
             return
         now_s = time.monotonic()

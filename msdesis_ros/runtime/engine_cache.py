@@ -95,8 +95,9 @@ class EngineCache:
                 return open_engine(plan, note['interface'])
             except BackendError as error:
                 problem = str(error)
-        self._say(f'deleted the engine {plan_path}: {problem}')
         self.delete(fingerprint)
+        kept = plan_path.exists() or note_path.exists()
+        self._say(f'{"left aside" if kept else "deleted"} the engine {plan_path}: {problem}')
         return None
 
     def store(self, fingerprint: EngineFingerprint, plan: bytes, interface: Any) -> Path:
@@ -144,10 +145,14 @@ class EngineCache:
         self._say(f'kept the engine {self.store(fingerprint, plan, interface)}')
         return engine
 
+    def holds(self, fingerprint: EngineFingerprint) -> bool:
+        """Whether there are files for an engine; only `load` tells whether they can be used."""
+        return all(path.exists() for path in self.paths(fingerprint))
+
     def delete(self, fingerprint: EngineFingerprint) -> None:
-        """Delete both files of an engine where they exist."""
+        """Delete both files of an engine where they exist and may be deleted."""
         for path in reversed(self.paths(fingerprint)):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 path.unlink()
 
     def paths(self, fingerprint: EngineFingerprint) -> tuple[Path, Path]:

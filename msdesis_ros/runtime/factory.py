@@ -19,7 +19,8 @@ from msdesis_ros.runtime.openvino_backend import PRECISION_HINTS, OpenVinoBacken
 from msdesis_ros.runtime.self_check import check_against_card
 from msdesis_ros.runtime.sgbm import OpenCvSgbm
 from msdesis_ros.runtime.sized_backend import SizedBackend
-from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend
+from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend, require_an_engine
+from msdesis_ros.runtime.tensorrt_backend import build_engine as compile_engine
 from msdesis_ros.runtime.torch_backend import DEVICES, TorchBackend, require_device
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ def create_backend(
     backend: str | None = None,
     threads: int | None = None,
     models_dir: Path | None = None,
+    build_engine: bool = False,
 ) -> Backend:
     """Load the model of the card `model` into the backend named, or into the card's default one.
 
     `threads` bounds the CPU threads of a run (with `opencv` and `torch` it is a setting for the
     whole process); None leaves the choice to the backend. `models_dir`: the folder of the cards,
     None = those that ship. A model whose card keeps samples is run once and compared with them.
-    Of a card with several ONNX files, one for each picture size, each is opened (and compared)
-    when pictures of its size come; only then its errors show, as BackendError.
+    Of a card with several ONNX files, one for each picture size, all must be what the card says of
+    them, but each is opened (and compared) when pictures of its size come; what is wrong with it
+    then is a BackendError. build_engine: with `tensorrt`, compile what the cache lacks of the
+    card's engines, which takes minutes; without it, and without any engine, that is an error.
     Raises ModelError for an unknown model or a file that is not the card's, UsageError for an
     unknown backend, one that cannot run this model, or a wrong number of threads,
     MissingExtraError where the package of the backend is not installed, BackendError where the
@@ -51,6 +55,8 @@ def create_backend(
     _require_names(backend, threads)
     card = load_card(model, models_dir)
     name = _backend_of(card, backend)
+    if build_engine and GRAPH_BACKENDS.get(name) is TensorRtBackend:
+        _build_engines(card, name)
     return BUILDERS[name](card, name, threads)
 
 
@@ -184,7 +190,17 @@ def _graph(kind: GraphKind, card: ModelCard, name: str, threads: int | None) -> 
     if len(files) == 1:
         return open_file(files[0])
     kind.require_usable(name)
+    contents = [(card.file_bytes(file), file.precision) for file in files]
+    if kind is TensorRtBackend:
+        require_an_engine(contents, name=card.name)
     return SizedBackend(card, files, backend=name, open_file=open_file)
+
+
+def _build_engines(card: ModelCard, backend: str) -> None:
+    """Of the files for one size each; TensorRT cannot run one for any."""
+    for file in card.onnx_files(*TensorRtBackend.precisions(backend)):
+        if file.image_size is not None:
+            compile_engine(card.file_bytes(file), name=card.name, precision=file.precision)
 
 
 def _checked(

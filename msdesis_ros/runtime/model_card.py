@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from msdesis_ros.core.errors import BackendError, ModelError, shown
+from msdesis_ros.core.errors import ModelError, PictureSizeError, shown
 from msdesis_ros.nets.registry import FAMILIES
 from msdesis_ros.runtime.backend import HEADS
 from msdesis_ros.runtime.check_samples import SelfCheck
@@ -69,13 +69,13 @@ class InputRule:
         return most_px * 2 / 3 if enlarged else most_px
 
     def require(self, image_size: tuple[int, int], *, model: str) -> None:
-        """Raise BackendError, naming the accepted sizes, unless (width, height) is one of them."""
+        """Raise PictureSizeError, naming the accepted sizes, unless (width, height) is one."""
         fits = all(
             pixels >= least and pixels % self.multiple_of == 0
             for pixels, least in zip(image_size, self.smallest, strict=True)
         )
         if not fits or (self.sizes and tuple(image_size) not in self.sizes):
-            raise BackendError(
+            raise PictureSizeError(
                 f'{model} cannot take {image_size[0]}x{image_size[1]} pictures; '
                 f'it takes {self.accepted}'
             )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from msdesis_ros.core.errors import BackendError, ModelError
+from msdesis_ros.core.errors import BackendError, ModelError, PictureSizeError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import RawOutput, contiguous_pair
 from msdesis_ros.runtime.graph_contract import GraphInterface, raw_output
@@ -75,13 +75,13 @@ class NetworkBackend:
             self._release()
 
     def require_size(self, image_size: tuple[int, int]) -> None:
-        """Raise BackendError, naming the sizes it takes, unless (width, height) is one of them."""
+        """Raise PictureSizeError, naming the sizes it takes, unless (width, height) is one."""
         made_for = (self.interface.width, self.interface.height)
         if any(
             given is not None and given != size
             for given, size in zip(made_for, image_size, strict=True)
         ):
-            raise BackendError(
+            raise PictureSizeError(
                 f'{self.identity.name} cannot take {image_size[0]}x{image_size[1]} pictures; '
                 f'its graph is made for {_sides(made_for)}'
             )

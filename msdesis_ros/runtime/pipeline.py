@@ -157,13 +157,16 @@ class PerceptionPipeline:
     def measure_vertical_offset(self, result: PerceptionResult) -> VerticalOffset | None:
         """Measure how far the rectified views of a result stand apart, px.
 
-        The measurement enters the verdict of the pairs that follow. It takes tens of milliseconds
-        and touches nothing else, so another thread may do it.
+        The measurement enters the verdict of the pairs that follow, unless they have another rig
+        or the stream began anew meanwhile. It takes tens of milliseconds and touches nothing else,
+        so another thread may do it.
         """
         if result.right_rect is None:
             return None
+        stream = self.monitor.stream
         offset = measure_vertical_offset(result.prediction.left_rect, result.right_rect)
-        self.monitor.vertical_offset = offset
+        if result.prediction.geometry is self.geometry:
+            self.monitor.set_vertical_offset(offset, stream=stream)
         return offset
 
     def _predict(
@@ -207,6 +210,8 @@ class PerceptionPipeline:
         key = (rig.fingerprint if rig is not None else '', image_size)
         if self._view is None or self._view.key != key:
             self._view = _make_view(rig, image_size, self.alpha, key)
+            # It was that of another calibration.
+            self.monitor.vertical_offset = None
         return self._view
 
 

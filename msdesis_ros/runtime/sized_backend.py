@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from msdesis_ros.core.errors import BackendError, MsdesisError
+from msdesis_ros.core.errors import BackendError, MsdesisError, PictureSizeError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import RawOutput, contiguous_pair
 from msdesis_ros.runtime.model_card import ModelCard
@@ -87,7 +87,7 @@ class SizedBackend:
             if file.image_size in (None, tuple(image_size)):
                 return file
         sizes = sorted(file.image_size for file in self._files if file.image_size is not None)
-        raise BackendError(
+        raise PictureSizeError(
             f'{self.identity.name} cannot take {image_size[0]}x{image_size[1]} pictures; it has '
             f'files for {", ".join(f"{width}x{height}" for width, height in sizes)}: export one '
             'for this size, or use pictures of one of these'

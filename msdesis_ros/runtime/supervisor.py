@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from msdesis_ros.core.errors import BackendError, MsdesisError
+from msdesis_ros.core.errors import BackendError, MsdesisError, PictureSizeError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime.backend import Backend, RawOutput
 
@@ -18,7 +20,12 @@ class SupervisedBackend:
     """Wraps a backend of `create` so that whatever it raises becomes a counted BackendError.
 
     After `max_failures` failures in a row it is closed and made anew, once; after as many again it
-    stays dead (`dead`, `last_error`) until the owner makes a new one. It satisfies `Backend`.
+    stays dead (`dead`, `last_error`) until the owner makes a new one. Pictures of a size that the
+    model does not take are no failure of the backend. It satisfies `Backend`.
+
+    One thread at a time may be inside: another one is refused with a BackendError, because engines
+    pass pictures and answers through memory of their own. `close` does not wait for a thread that
+    is inside; the backend is then closed when that thread comes out.
     """
 
     def __init__(self, create: Callable[[], Backend], *, max_failures: int = 5) -> None:
@@ -29,6 +36,8 @@ class SupervisedBackend:
         self._failures_in_a_row = 0
         self._good_in_a_row = 0
         self._restarted = False
+        self._inside = threading.Lock()
+        self._closed = False
         self.failures = 0
         self.restarts = 0
         self.dead = False
@@ -44,8 +53,9 @@ class SupervisedBackend:
         return self._backend.identity
 
     def warm_up(self, image_size: tuple[int, int]) -> None:
+        with self._alone():
+            self._backend.warm_up(image_size)
         self._image_size = image_size
-        self._backend.warm_up(image_size)
 
     def run(self, left: np.ndarray, right: np.ndarray) -> RawOutput:
         if self.dead:
@@ -53,13 +63,16 @@ class SupervisedBackend:
                 f'the backend {self.identity.backend} is out of use after repeated failures '
                 f'(last: {self.last_error}); clean up and configure the node again'
             )
-        try:
-            output = self._backend.run(left, right)
-        except Exception as error:
-            self._count_failure(error)
-            raise BackendError(
-                f'the backend {self.identity.backend} failed: {self.last_error}'
-            ) from error
+        with self._alone():
+            try:
+                output = self._backend.run(left, right)
+            except PictureSizeError:
+                raise
+            except Exception as error:
+                self._count_failure(error)
+                raise BackendError(
+                    f'the backend {self.identity.backend} failed: {self.last_error}'
+                ) from error
         self._failures_in_a_row = 0
         self._good_in_a_row += 1
         if self._good_in_a_row >= FRAMES_TO_FORGIVE:
@@ -67,14 +80,32 @@ class SupervisedBackend:
         return output
 
     def close(self) -> None:
-        self._backend.close()
+        self._closed = True
+        if self._inside.acquire(blocking=False):
+            try:
+                self._backend.close()
+            finally:
+                self._inside.release()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._inside.acquire(blocking=False):
+            raise BackendError(
+                f'the backend {self.identity.backend} is still busy with an earlier frame'
+            )
+        try:
+            yield
+        finally:
+            self._inside.release()
+            if self._closed:
+                self.close()
 
     def _count_failure(self, error: Exception) -> None:
         self.failures += 1
         self._failures_in_a_row += 1
         self._good_in_a_row = 0
         self.last_error = str(error) or type(error).__name__
-        if self._failures_in_a_row < self._max_failures:
+        if self._closed or self._failures_in_a_row < self._max_failures:
             return
         self._failures_in_a_row = 0
         if self._restarted or not self._restart():

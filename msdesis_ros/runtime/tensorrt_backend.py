@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,23 @@ def build_engine(
     return cache.paths(machine_fingerprint(trt, model, precision))[0]
 
 
+def require_an_engine(
+    models: Sequence[tuple[bytes, str]], *, name: str, cache: EngineCache | None = None
+) -> None:
+    """Raise BackendError unless the cache has an engine of one of (bytes, precision)."""
+    trt, cache = import_tensorrt(), cache or EngineCache()
+    fingerprints = [machine_fingerprint(trt, model, precision) for model, precision in models]
+    if not any(map(cache.holds, fingerprints)):
+        raise BackendError(_no_engine(name, fingerprints[0], cache))
+
+
+def _no_engine(name: str, fingerprint: EngineFingerprint, cache: EngineCache) -> str:
+    return (
+        f'there is no engine of {name} for {fingerprint.gpu} in {cache.folder}; make one with: '
+        f'msdesis export --model {name} --engine'
+    )
+
+
 def open_engine(
     trt: Any, model: bytes, name: str, *, precision: str, build: bool, cache: EngineCache
 ) -> tuple[Any, list[Any]]:
@@ -127,10 +145,7 @@ def open_engine(
         )
     found = cache.load(fingerprint, opened)
     if found is None:
-        raise BackendError(
-            f'there is no engine of {name} for {fingerprint.gpu} in {cache.folder}; make one '
-            f'with: msdesis export --model {name} --engine'
-        )
+        raise BackendError(_no_engine(name, fingerprint, cache))
     return found
 
 

@@ -84,7 +84,9 @@ class DataSettings:
 class PublishedLoss:
     """Settings of the losses in the MSDESIS release, by their names there.
 
-    disparity_loss: 'multiscale_smooth_l1' or 'unsupervised_multiscale'.
+    disparity_loss: 'multiscale_smooth_l1' or 'unsupervised_multiscale'. Not of the release, and 0
+    there: match_weight, of a loss that teaches the encoder alone to tell partners from others,
+    which disparities by themselves take tens of thousands of steps to do.
     """
 
     disparity_loss: str = 'multiscale_smooth_l1'
@@ -94,6 +96,7 @@ class PublishedLoss:
     segmentation_criterion: str = 'dice_wbce'
     segmentation_alpha: float = 0.5
     disparity_segmentation_weight: float = 0.2
+    match_weight: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of('disparity_loss', self.disparity_loss, DISPARITY_LOSSES)
@@ -108,6 +111,8 @@ class PublishedLoss:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f'{name} is {getattr(self, name)}; expected 0 to 1')
+        if not 0 <= self.match_weight < float('inf'):
+            raise UsageError(f'match_weight is {self.match_weight}; expected 0 or more')
 
 
 DISPARITY_LOSSES = ('multiscale_smooth_l1', 'unsupervised_multiscale')

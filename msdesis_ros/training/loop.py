@@ -104,6 +104,7 @@ class Training:
         self._watch = DivergenceWatch()
         self._window: dict[str, list[float]] = {}
         self._best: dict[str, float] | None = None
+        self._validated_step: int | None = None
         self.step = 0
         self._term_names: tuple[str, ...] = ()
         self._journal: Journal | None = None
@@ -161,7 +162,8 @@ class Training:
     def conclude(self) -> TrainResult:
         """Validate the last weights and what the objective has instead; keep them if best."""
         if self._validation is not None:
-            self._keep_best(self._validate(self.network), self.network)
+            if self._validated_step != self.step:
+                self._keep_best(self._validate(self.network), self.network)
             for part, network in self._objective.alternatives(self.network):
                 self._keep_best(self._validate(network), network, part=part)
             write_state(self.folder / LAST, self._state())
@@ -236,6 +238,7 @@ class Training:
             figures = self._validate(self.network)
             values.update(asdict(figures))
             self._keep_best(figures, self.network)
+            self._validated_step = self.step
         if values and self._journal is not None:
             self._journal.row(self.step, values)
         if (self.step % run.checkpoint_every == 0 or last or ending) and self.ranks.first:

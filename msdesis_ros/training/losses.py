@@ -92,19 +92,19 @@ def _disparity_terms(
     }
 
 
-def match_loss(logits: Tensor, eighth: Target) -> Tensor:
+def match_loss(logits: Tensor, coarse: Target, *, stride: int = MATCH_STRIDE) -> Tensor:
     """Cross-entropy against the two bins around the truth, whose mean is the truth.
 
-    logits: N x bins x h x w.
+    logits: N x bins x h x w, of which each bin is `stride` px wide, as a pixel of `coarse` is.
     """
     bins = logits.shape[1]
-    position = (eighth.value / MATCH_STRIDE).clamp(max=bins - 1)
+    position = (coarse.value / stride).clamp(max=bins - 1)
     low = position.floor().long()
     share = position - low
     log_share = functional.log_softmax(logits, dim=1)
     at_low = log_share.gather(1, low)
     at_high = log_share.gather(1, (low + 1).clamp(max=bins - 1))
-    return weighted_mean(-(1 - share) * at_low - share * at_high, eighth.weight)
+    return weighted_mean(-(1 - share) * at_low - share * at_high, coarse.weight)
 
 
 def likelihood_loss(disparity_px: Tensor, log_scale: Tensor, full: Target) -> Tensor:

@@ -15,6 +15,7 @@ from msdesis_ros.training.config import MaskEncoderSettings, TrainConfig
 from msdesis_ros.training.losses import DISPARITY_TERMS, MASK_TERMS, fast_terms
 from msdesis_ros.training.published_losses import (
     at_full_size,
+    feature_match_loss,
     multiscale_smooth_l1,
     segmentation_loss,
     unsupervised_multiscale,
@@ -149,7 +150,9 @@ class PublishedObjective(Objective):
         }[config.task]
         self.learns_mask = self._shares[1] > 0
         self._finest = next(i for i, weight in enumerate(self._loss.scale_weights) if weight)
-        network.disparity_head.finest_level = self._finest
+        self._head = network.disparity_head
+        self._head.finest_level = self._finest
+        self._head.keeps_features = self._shares[0] > 0 and self._loss.match_weight > 0
         self._max_disparity = network.config.max_disparity
         if network.config.n_classes != 1:
             raise UsageError('training knows one class, the instrument; leave n_classes at 1')
@@ -159,6 +162,14 @@ class PublishedObjective(Objective):
         terms = {}
         if self._shares[0]:
             terms['disparity'] = self._shares[0] * self._disparity(disparities, batch)
+        if self._head.kept is not None:
+            features, self._head.kept = self._head.kept, None
+            terms['match'] = self._loss.match_weight * feature_match_loss(
+                *features,
+                batch.disparity_px,
+                batch.occluded,
+                max_disparity=self._max_disparity,
+            )
         if self._shares[1]:
             terms['segmentation'] = self._shares[1] * segmentation_loss(
                 logits,

@@ -11,12 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from msdesis_ros.nets.msdesis.correlation import correlation
 from msdesis_ros.training.batch import UNKNOWN
-from msdesis_ros.training.masked import weighted_mean
+from msdesis_ros.training.losses import match_loss
+from msdesis_ros.training.masked import coarser, disparity_target, weighted_mean
 
 # Background to instrument pixels, as they counted them.
 POSITIVE_WEIGHT = 0.85 / 0.15
 _SMOOTH = 1e-5
+# The levels whose features are compared over all disparities, and by what the means over channels
+# are multiplied before the softmax: features begin at a scale of 1.
+MATCHED_LEVELS = (3, 4, 5)
+MATCH_GAIN = 10.0
 _C1, _C2 = 0.01**2, 0.03**2
 _SIGMA = 1.5
 
@@ -68,6 +74,29 @@ def unsupervised_multiscale(
             shares = photometric_share * unlike + (1 - photometric_share) * rough
             total = total + weight * shares
     return total
+
+
+def feature_match_loss(
+    left: Sequence[Tensor],
+    right: Sequence[Tensor],
+    truth_px: Tensor,
+    occluded: Tensor,
+    *,
+    max_disparity: int,
+) -> Tensor:
+    """Mean over 1/8, 1/16 and 1/32 of the cross-entropy of which right feature is the partner.
+
+    left, right: features f1 .. f5 of the views. truth_px, occluded: N x 1 x H x W; what is
+    occluded has no partner and does not count. Not a loss of the release.
+    """
+    full = disparity_target(truth_px, occluded, max_disparity=max_disparity, occluded_weight=0.0)
+    total = truth_px.new_zeros(())
+    for level in MATCHED_LEVELS:
+        stride = 2**level
+        candidates = range(max_disparity // stride + 1)
+        alike = correlation(left[level - 1].float(), right[level - 1].float(), candidates)
+        total = total + match_loss(MATCH_GAIN * alike, coarser(full, stride), stride=stride)
+    return total / len(MATCHED_LEVELS)
 
 
 def warped_to_left(right: Tensor, disparity_px: Tensor) -> Tensor:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from msdesis_ros.core.camera_points import folding_radius, raw_points
 from msdesis_ros.core.errors import CalibrationError
-from msdesis_ros.core.rectification import Rectifier
+from msdesis_ros.core.rectification import Rectifier, _maps, _view_geometry
 from msdesis_ros.core.rig import StereoRig
 
 
@@ -77,6 +78,39 @@ def test_alpha_one_loses_no_source_pixel(make_camera):
         marked = frame.copy()
         marked[y - 2 : y + 3, x - 2 : x + 3] = 255
         assert wide.rectify(marked, frame)[0].max() > 128, f'corner {x},{y} was lost'
+
+
+def test_rays_that_the_lens_never_let_in_are_not_valid(make_camera):
+    # r (1 - 0.4 r^2 + 0.3 r^4 - 0.15 r^6) rises up to r = 0.95 or so, and falls again beyond.
+    folding = {'d': [-0.4, 0.3, 0.0, 0.0, -0.15]}
+    focal = 0.45 * make_camera().camera_matrix[0, 0]
+    wide = [focal, 0, 320, 0, 0, focal, 256, 0, 0, 0, 1, 0]
+    camera = make_camera(**folding, p=wide)
+    geometry = _view_geometry(camera)
+    (_, valid) = _maps(camera, geometry)
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in camera.image_size))
+    rays = np.stack([(x - 320) / focal, (y - 256) / focal], axis=-1).reshape(-1, 2)
+    centre, radius = camera.camera_matrix[:2, 2], np.hypot(*rays.T).reshape(y.shape)
+    raw, further = (raw_points(scale * rays, camera).reshape(*y.shape, 2) for scale in (1, 1.001))
+    inside = ((raw >= 0) & (raw <= np.array(camera.image_size) - 1)).all(axis=-1)
+    rises = np.hypot(*np.moveaxis(further - centre, -1, 0)) > np.hypot(
+        *np.moveaxis(raw - centre, -1, 0)
+    )
+    ends = radius[~rises].min()
+    folded = inside & (radius > ends + 0.002)
+    assert folded.mean() > 0.1 and not valid[folded].any()
+    kept = inside & (radius < ends - 0.002)
+    assert kept.mean() > 0.3 and valid[kept].all()
+
+
+def test_a_lens_that_does_not_fold_loses_nothing(make_camera):
+    camera = make_camera(d=[-0.25, 0.05, 0.0, 0.0, 0.0])
+    assert folding_radius(camera, largest=1.0) == np.inf
+    fisheye = make_camera(distortion_model='equidistant', d=[-0.02, 0.003, 0.0, 0.0])
+    assert folding_radius(fisheye, largest=3.0) == np.inf
+    bent = make_camera(distortion_model='equidistant', d=[-0.3, 0.0, 0.0, 0.0])
+    # 1 - 0.9 a^2 = 0.
+    assert np.arctan(folding_radius(bent, largest=3.0)) == pytest.approx(0.9**-0.5, abs=0.01)
 
 
 def test_alpha_changes_the_focal_length_between_its_ends(make_camera):

@@ -243,6 +243,67 @@ def test_a_node_that_leaves_in_the_midst_of_a_frame_says_so_until_it_is_done(gra
     assert g.received['depth'] == []
 
 
+def test_a_node_does_not_come_back_while_a_frame_of_before_is_in_the_backend(graph, monkeypatch):
+    monkeypatch.setattr('msdesis_ros.ros.worker.STOP_TIMEOUT_S', 0.05)
+    g = graph()
+    g.start(topics=('depth', 'status'))
+    g.control.free.clear()
+    old = g.send()
+    assert g.wait(lambda: g.control.begun)
+    assert g.node.trigger_deactivate() == SUCCESS
+    assert g.node.trigger_activate() == FAILURE
+    g.control.free.set()
+    assert g.wait(lambda: not g.node.held_up)
+    assert g.node.trigger_activate() == SUCCESS
+    g.connect(('depth', 'status'))
+    new = g.send()
+    assert g.answer('depth', new) is not None
+    # Nothing of the old frame went out, and nothing is said against a node that is well.
+    assert old not in g.stamps('depth') + g.stamps('status')
+    g.tick()
+    assert g.received['/diagnostics'][-1].status[0].level == DiagnosticStatus.OK
+
+
+def test_an_activation_that_fails_can_be_tried_again(graph, monkeypatch):
+    g = graph()
+    assert g.node.trigger_configure() == SUCCESS
+    subscriptions = len(list(g.node.subscriptions))
+    with monkeypatch.context() as patch:
+        patch.setattr('msdesis_ros.ros.inputs.latched_camera_info_qos', lambda: 1 / 0)
+        assert g.node.trigger_activate() == FAILURE
+    assert len(list(g.node.subscriptions)) == subscriptions
+    names = [publisher.topic_name for publisher in g.node.publishers]
+    assert '/depth' not in names
+    assert g.node.trigger_activate() == SUCCESS
+
+
+def test_a_damaged_picture_gets_a_status_of_its_own(graph):
+    g = graph()
+    g.start(topics=('depth', 'status'))
+
+    def cut(side, message):
+        message.step = 1
+
+    stamp = g.send(spoil=cut)
+    found = figures(g.answer('status', stamp))
+    assert (found['verdict'], found['reasons']) == ('INVALID', 'bad_image')
+    assert stamp not in g.stamps('depth')
+    good = g.send()
+    assert figures(g.answer('status', good))['verdict'] == 'OK'
+
+
+def test_an_internal_error_is_forgotten_when_all_is_well_again(graph):
+    g = graph()
+    g.start(topics=('depth',))
+    g.node._outputs._makers['depth'], depth = lambda *_: 1 / 0, g.node._outputs._makers['depth']
+    g.send()
+    assert g.diagnosis('a pair was dropped: ZeroDivisionError')
+    g.node._outputs._makers['depth'] = depth
+    assert g.answer('depth', g.send()) is not None
+    g.tick()
+    assert g.received['/diagnostics'][-1].status[0].level == DiagnosticStatus.OK
+
+
 def test_a_black_picture_withholds_all_depth(graph):
     g = graph()
     g.start(topics=('depth', 'status'))
@@ -270,6 +331,16 @@ def test_the_frame_can_be_overridden(graph):
     g = graph(frame_id='/ecm')
     g.start(topics=('depth',))
     assert g.answer('depth', g.send()).header.frame_id == 'ecm'
+
+
+def test_a_frame_of_the_operators_own_gets_no_second_parent(graph):
+    g = graph(frame_id='ecm')
+    g.start(topics=('depth',))
+    c, s = np.cos(np.radians(1.0)), np.sin(np.radians(1.0))
+    turned = {'r': [c, 0.0, s, 0.0, 1.0, 0.0, -s, 0.0, c]}
+    stamp = g.send(info_changes={'left': turned})
+    assert g.answer('depth', stamp).header.frame_id == 'ecm'
+    assert g.diagnosis('1.00 degrees against left_optical; the name comes from the parameter')
 
 
 def test_configure_fails_in_words_when_the_model_cannot_be_loaded(graph):

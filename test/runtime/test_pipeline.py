@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from msdesis_ros.core.alignment import measure_vertical_offset
 from msdesis_ros.core.camera import CameraCalibration
 from msdesis_ros.core.errors import BackendError, CalibrationError, ImageError, UsageError
 from msdesis_ros.core.left_rig import LeftRig
@@ -53,11 +54,17 @@ def pair(stamp_ns: int = 5, left: np.ndarray | None = None) -> RawPair:
     return RawPair(picture(0) if left is None else left, picture(1), stamp_ns, stamp_ns + 7)
 
 
-def rig(*, rectified: bool = True, cx_right: float = 48.0, **changes) -> StereoRig:
+def rig(
+    *,
+    rectified: bool = True,
+    cx_right: float = 48.0,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    **changes,
+) -> StereoRig:
     def camera(cx: float, tx: float) -> CameraCalibration:
         return CameraCalibration.from_camera_info_fields(
-            width=WIDTH,
-            height=HEIGHT,
+            width=size[0],
+            height=size[1],
             distortion_model='plumb_bob',
             d=changes.get('d', []),
             k=[FOCAL, 0, cx, 0, FOCAL, 32, 0, 0, 1],
@@ -208,21 +215,58 @@ def test_pictures_of_another_size_than_calibrated_are_refused():
         PerceptionPipeline(Stub(constant(10.0))).process(small, rig())
 
 
-def test_a_measured_vertical_offset_enters_the_next_verdict():
+def displaced() -> tuple[np.ndarray, np.ndarray]:
+    """A scene of 320x240 px, and the same 6 px lower."""
     rng = np.random.default_rng(0)
     scene = np.zeros((240, 320, 3), np.float32)
     for step in (4, 8, 16):
         coarse = rng.uniform(0, 80, (240 // step, 320 // step, 3)).astype(np.float32)
         scene += cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
     left = np.clip(scene, 0, 255).astype(np.uint8)
-    right = np.roll(left, 6, axis=0)
+    return left, np.roll(left, 6, axis=0)
+
+
+def codes(result) -> list[str]:
+    return [reason.code for reason in result.verdict.reasons]
+
+
+def test_a_measured_vertical_offset_enters_the_next_verdict():
+    left, right = displaced()
     pipeline = PerceptionPipeline(Stub(RawOutput(np.full((240, 320), 10.0, np.float32))))
     result = pipeline.process(RawPair(left, right, 0, 0), None)
     assert result.verdict.state is State.OK
     offset = pipeline.measure_vertical_offset(result)
     assert offset is not None and offset.median_px == pytest.approx(-6.0, abs=0.2)
     again = pipeline.process(RawPair(left.copy(), right, 1, 1), None)
-    assert 'vertical_offset' in [reason.code for reason in again.verdict.reasons]
+    assert 'vertical_offset' in codes(again)
+
+
+def test_a_vertical_offset_goes_with_the_calibration_it_was_measured_with():
+    left, right = displaced()
+    pipeline = PerceptionPipeline(Stub(RawOutput(np.full((240, 320), 10.0, np.float32))))
+    old = pipeline.process(RawPair(left, right, 0, 0), None)
+    pipeline.measure_vertical_offset(old)
+    new = pipeline.process(RawPair(left.copy(), right, 1, 1), rig(size=(320, 240)))
+    assert 'vertical_offset' not in codes(new)
+    # A measurement that took until the calibration had changed.
+    assert pipeline.measure_vertical_offset(old) is not None
+    assert pipeline.monitor.vertical_offset is None
+    pipeline.measure_vertical_offset(new)
+    assert pipeline.monitor.vertical_offset is not None
+
+
+def test_a_measurement_of_a_forgotten_stream_is_dropped(monkeypatch):
+    left, right = displaced()
+    pipeline = PerceptionPipeline(Stub(RawOutput(np.full((240, 320), 10.0, np.float32))))
+    result = pipeline.process(RawPair(left, right, 0, 0), None)
+
+    def measure(*pictures):
+        pipeline.monitor.reset()
+        return measure_vertical_offset(*pictures)
+
+    monkeypatch.setattr('msdesis_ros.runtime.pipeline.measure_vertical_offset', measure)
+    assert pipeline.measure_vertical_offset(result) is not None
+    assert pipeline.monitor.vertical_offset is None
 
 
 def masked(logits: np.ndarray | None) -> Stub:

@@ -189,11 +189,25 @@ def test_only_so_many_files_stay_open_and_the_least_used_goes(
         backend.warm_up(SIZES[0])
 
 
-def test_a_changed_file_is_refused_once_and_for_all_and_the_others_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize('name', ['40.onnx', '64.onnx'])
+def test_a_damaged_file_is_told_before_any_picture(tmp_path: Path, name: str) -> None:
+    write_card(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(bytes(len(content)))
+    with pytest.raises(ModelError, match=f'{name} has SHA-256'):
+        opened(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match=f'{name} is missing'):
+        opened(tmp_path)
+
+
+def test_a_file_that_changes_is_refused_once_and_for_all_and_the_others_run(
+    tmp_path: Path,
+) -> None:
     write_card(tmp_path)
     whole = (tmp_path / '64.onnx').read_bytes()
-    (tmp_path / '64.onnx').write_bytes(graph((64, 48), 7.0))
     backend = opened(tmp_path)
+    (tmp_path / '64.onnx').write_bytes(graph((64, 48), 7.0))
     with pytest.raises(BackendError, match='SHA-256'):
         backend.warm_up((64, 48))
     (tmp_path / '64.onnx').write_bytes(whole)
@@ -268,6 +282,44 @@ def test_tensorrt_picks_in_the_same_way(tmp_path: Path, monkeypatch: pytest.Monk
     assert made == [(b'', 'tensorrt')]
     assert answer(backend, (64, 48)) == 2000.0
     assert made[1:] == [((tmp_path / '64.onnx').read_bytes(), 'tensorrt')]
+
+
+def test_without_any_engine_tensorrt_says_so_before_any_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_card(tmp_path, checked=False)
+    asked: list[list[str]] = []
+
+    def refuse(contents: list[tuple[bytes, str]], *, name: str) -> None:
+        asked.append([precision for _, precision in contents])
+        raise BackendError(f'there is no engine of {name}')
+
+    monkeypatch.setattr(factory.TensorRtBackend, 'require_usable', staticmethod(lambda _: None))
+    monkeypatch.setattr(factory, 'require_an_engine', refuse)
+    with pytest.raises(BackendError, match='no engine of tiny'):
+        create_backend('tiny', backend='tensorrt', models_dir=tmp_path)
+    assert asked == [['fp32', 'fp32']]
+
+
+def test_engines_are_built_before_any_picture_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = write_card(tmp_path, checked=False)
+    built: list[tuple[bytes, str, str]] = []
+    monkeypatch.setattr(
+        factory,
+        'compile_engine',
+        lambda content, *, name, precision: built.append((content, name, precision)),
+    )
+    monkeypatch.setattr(factory.TensorRtBackend, 'require_usable', staticmethod(lambda _: None))
+    monkeypatch.setattr(factory, 'require_an_engine', lambda contents, *, name: None)
+    options = {'backend': 'tensorrt', 'models_dir': tmp_path}
+    create_backend('tiny', **options)
+    assert built == []
+    create_backend('tiny', **options, build_engine=True)
+    assert built == [(card.file_bytes(file), 'tiny', 'fp32') for file in card.files]
+    create_backend('tiny', backend='onnxruntime', models_dir=tmp_path, build_engine=True)
+    assert len(built) == len(card.files)
 
 
 def test_a_supervised_backend_has_the_identity_of_the_file_in_use(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from msdesis_ros.core.errors import BackendError, MissingExtraError, ModelError
 from msdesis_ros.core.prediction import ModelIdentity
 from msdesis_ros.runtime import tensorrt_backend
 from msdesis_ros.runtime.engine_cache import EngineCache, EngineFingerprint
-from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend, open_engine
+from msdesis_ros.runtime.tensorrt_backend import TensorRtBackend, open_engine, require_an_engine
 from msdesis_ros.runtime.tensorrt_builder import build_plan, import_tensorrt, interface_of
 
 GRAPH = """
@@ -179,6 +179,34 @@ def test_an_engine_that_tensorrt_cannot_open_any_more_is_deleted_and_said_so(
         opened(trt, cache, build=False)
     assert 'cannot open it (serialization version mismatch)' in said[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_any_engine_the_command_is_named(
+    trt: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_backend, 'import_tensorrt', lambda: trt)
+    cache, models = EngineCache(tmp_path), [(b'onnx', 'fp16'), (b'other', 'fp32')]
+    with pytest.raises(BackendError, match='msdesis export --model tiny --engine'):
+        require_an_engine(models, name='tiny', cache=cache)
+    opened(trt, cache, build=True)
+    require_an_engine(models, name='tiny', cache=cache)
+
+
+def test_a_stale_engine_that_may_not_be_deleted_is_left_aside(
+    trt: FakeTensorRt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    cache = EngineCache(tmp_path, say=said.append)
+    opened(trt, cache, build=True)
+    trt.opens.clear()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(Path, 'unlink', refuse)
+    with pytest.raises(BackendError, match='msdesis export --model tiny --engine'):
+        opened(trt, cache, build=False)
+    assert said[-1].startswith('left aside the engine')
 
 
 def test_an_engine_with_another_interface_than_its_note_is_deleted(

@@ -19,7 +19,8 @@ class DisparityHead(nn.Module):
     """Search everything at 1/32, correct at 1/16 to 1/2, refine at full size.
 
     finest_level: 0; a training of the coarse levels alone sets it to the finest that it looks at.
-    Levels 0 and 1 are nine tenths of the work.
+    Levels 0 and 1 are nine tenths of the work. keeps_features: False; a training that looks at
+    the features themselves sets it, and finds those of the last forward pass in `kept`.
     """
 
     def __init__(self, config: MsdesisConfig) -> None:
@@ -33,6 +34,8 @@ class DisparityHead(nn.Module):
             self.add_module(f'upsample{level}', Upsampler())
         self.refine = Hourglass()
         self.finest_level = 0
+        self.keeps_features = False
+        self.kept: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None = None
 
     def forward(
         self, left: tuple[Tensor, ...], right: tuple[Tensor, ...], right_image: Tensor
@@ -46,6 +49,8 @@ class DisparityHead(nn.Module):
         Features may be float16; disparities, the positions read by the warp and the costs never
         are: at 200 px float16 counts in steps of 0.125 px.
         """
+        if self.keeps_features and self.training:
+            self.kept = left, right
         costs = correlation(left[4].float(), right[4].float(), self.candidates)
         answers = [self.disp_decoder_5(costs, left[4])]
         for level in range(4, max(self.finest_level, 1) - 1, -1):
