@@ -76,11 +76,11 @@ def demo(
         'focal_px': focal_px,
         'baseline_mm': baseline_mm,
     }
-    if recording is not None and recording.resolve() == (out / 'demo.mcap').resolve():
+    if recording is not None and recording.resolve() in {
+        out.resolve(),
+        (out / 'demo.mcap').resolve(),
+    }:
         raise UsageError(f'{recording} would be overwritten; choose another folder with --out')
-    out.mkdir(parents=True, exist_ok=True)
-    for name in OUTPUT_FILES:
-        (out / name).unlink(missing_ok=True)
     with contextlib.ExitStack() as held:
         if recording is not None:
             if left is not None or right is not None:
@@ -103,6 +103,9 @@ def demo(
                 right=right,
                 **geometry,
             )
+        out.mkdir(parents=True, exist_ok=True)
+        for name in OUTPUT_FILES:
+            (out / name).unlink(missing_ok=True)
         graph = DemoGraph(
             out,
             player,

@@ -52,7 +52,6 @@ def examine(*, compare: bool = False, seconds: float = 3.0) -> Iterator[Finding]
     yield from doctor_checks.system_findings()
     yield from doctor_checks.requirement_findings()
     yield doctor_checks.torch_finding()
-    yield doctor_checks.other_engines_finding()
     installation = find_installation()
     imports = try_imports() if installation.rclpy_path else None
     yield from doctor_ros.ros_findings(installation, imports)

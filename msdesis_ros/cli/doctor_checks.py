@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from msdesis_ros import __version__
 from msdesis_ros.cli.findings import Finding, State, ok, one_line
@@ -29,7 +29,6 @@ REQUIREMENTS = {
 }
 OLDEST_PYTHON = (3, 10)
 # Inference programs that later backends may use; nothing of this version does.
-OTHER_ENGINES = ('openvino', 'tensorrt')
 
 
 def system_findings() -> Iterator[Finding]:
@@ -96,15 +95,6 @@ def torch_finding() -> Finding:
         'torch is not installed; the networks in msdesis_ros.nets need it, the node does not: '
         + install_command('torch'),
     )
-
-
-def other_engines_finding(modules: Sequence[str] = OTHER_ENGINES) -> Finding:
-    """Inference programs nobody needs yet, named so that nobody looks for a backend of theirs."""
-    found = []
-    for module in modules:
-        there = importlib.util.find_spec(module) is not None
-        found.append(f'{module} {_metadata_version(module) if there else "not installed"}')
-    return ok('other engines', f'{", ".join(found)}; no backend of this version uses them')
 
 
 def install_command(extra: str, *options: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
@@ -68,6 +69,8 @@ def pair(
     raw_pair = RawPair(read_rgb(left), read_rgb(right), stamp_ns=0, right_stamp_ns=0)
     rig = rigs.rig(None, raw_pair.image_size)
     true_px = read_disparity_truth(truth, scale=truth_scale)
+    if rig is not None and rig.rectified:
+        true_px = _at_one_principal_point(true_px, rig.cx_offset_px)
     true_mask = read_mask_truth(mask_truth) if mask_truth else None
     occluded = read_mask_truth(occlusion_truth) if occlusion_truth else None
     with choice.opened(raw_pair.image_size) as chosen:
@@ -90,6 +93,12 @@ def pair(
     about = {name: path and str(path) for name, path in files.items()}
     about |= {'left': str(left), 'right': str(right), 'truth_scale': truth_scale}
     typer.echo(evaluation.write(out, found.model, about))
+
+
+def _at_one_principal_point(true_px: np.ndarray, cx_offset_px: float) -> np.ndarray:
+    """Disparities of pictures that arrive rectified, as results are given: 0 at infinity."""
+    moved = true_px - np.float32(cx_offset_px)
+    return np.where(moved > 0, moved, np.float32(np.nan))
 
 
 @evaluate_app.command('synth')

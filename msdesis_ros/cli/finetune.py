@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def finetune(
     from msdesis_ros.training.fine_tune_files import require_sizes
     from msdesis_ros.training.loop import Training
     from msdesis_ros.training.own_frames_source import OwnFramesSource, look_at_rows
-    from msdesis_ros.training.state_files import LAST
+    from msdesis_ros.training.state_files import LAST, alone_in
 
     if (out / LAST).exists() and not resume:
         raise UsageError(
@@ -94,7 +95,7 @@ def finetune(
         rehearsal=rehearsal,
         changes=tuple(changes or ()),
     )
-    with end_of(minutes) as end:
+    with ExitStack() as held, end_of(minutes) as end:
         beginning, config = options.go_on(out) if resume else options.begin()
         assert config.self_supervised is not None
         settings = config.self_supervised.frames
@@ -109,6 +110,7 @@ def finetune(
             f'{held_out} held out to compare on'
         )
         look_at_rows(source, _say)
+        held.enter_context(alone_in(out))
         if not resume:
             config = options.at_deployed_size(config, source.image_size)
             config = _with_rehearsal(config, out, rehearsal, seconds=60 * minutes)
@@ -118,7 +120,7 @@ def finetune(
             result = training.run(end)
     if end.asked:
         _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
-        return
+        raise typer.Exit(end.exit_code)
     result = training.conclude()
     _finish(
         training,
@@ -145,6 +147,8 @@ def _with_rehearsal(
             workers=usable_cores(),
             progress=lambda part, done: status.update(f'making pairs with truth: {part} {done}'),
         )
+    if given is not None and config.data.train:
+        raise UsageError(f'--rehearsal {given} and --set data.train=... say the same; give one')
     if given is not None:
         made['train'] = [{'shards': str(given)}]
     for part, sources in made.items():

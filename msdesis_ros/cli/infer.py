@@ -13,6 +13,7 @@ import typer
 from msdesis_ros.cli import model_options, rig_options
 from msdesis_ros.cli.option_groups import with_option_groups
 from msdesis_ros.core.alignment import VerticalOffset
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.core.prediction import RawPair, require_equal_size
 from msdesis_ros.core.quality import Verdict, alignment_reasons
 from msdesis_ros.core.rig import StereoRig
@@ -60,6 +61,7 @@ def pair(
     Example: msdesis infer pair left.png right.png --calibration stereo.json --out out/pair
     """
     rig_options.require_files(left, right)
+    require_no_others_files(out, left, right)
     left_rgb, right_rgb = read_rgb(left), read_rgb(right)
     require_equal_size(left_rgb, right_rgb)
     raw_pair = RawPair(left_rgb, right_rgb, stamp_ns=0, right_stamp_ns=0)
@@ -76,6 +78,21 @@ def pair(
         f'{verdict.state.value}: {result.prediction.coverage:.1%} of the pixels have a disparity; '
         f'wrote {", ".join(written)} to {out}'
     )
+
+
+def require_no_others_files(out: Path, *inputs: Path) -> None:
+    """UsageError where results would replace the pictures themselves, or files of their names that
+    no earlier run wrote: the truth of a data set has such names.
+    """
+    there = [name for name in OUTPUT_FILES if (out / name).exists()]
+    for path in inputs:
+        if any(path.samefile(out / name) for name in there):
+            raise UsageError(f'{path} would be replaced by a result; choose another --out')
+    if there and 'report.json' not in there:
+        raise UsageError(
+            f'{out} holds {", ".join(there)} and no report.json of an earlier run beside it; '
+            'choose another --out, or move these files away'
+        )
 
 
 def write_result(
@@ -100,7 +117,7 @@ def write_result(
         'overview.png': _overview(result, verdict),
     }
     if prediction.instrument_mask is not None:
-        pictures['instrument_mask.png'] = prediction.instrument_mask.astype(np.uint8)
+        pictures['instrument_mask.png'] = prediction.instrument_mask * np.uint8(255)
     written = []
     for name, picture in pictures.items():
         if picture is not None:

@@ -72,7 +72,7 @@ def _train(
     from msdesis_ros.training.finish import commit_of_source, write_result
     from msdesis_ros.training.loop import Training
     from msdesis_ros.training.ranks import ranks_of_environment
-    from msdesis_ros.training.state_files import LAST
+    from msdesis_ros.training.state_files import LAST, alone_in
 
     config = read_config(path, changes or [])
     if config.task != task:
@@ -82,19 +82,24 @@ def _train(
         raise UsageError(
             f'{folder} holds a training already; give --resume to go on with it, or another --out'
         )
-    with ranks_of_environment() as ranks, shown(ranks.first) as show, end_of(minutes) as end:
+    with (
+        ranks_of_environment() as ranks,
+        shown(ranks.first) as show,
+        end_of(minutes) as end,
+    ):
         training = Training(config, folder, ranks=ranks, resume=resume, say=_say, progress=show)
         begun = training.step
-        result = training.run(end)
+        with alone_in(folder, needed=ranks.first):
+            result = training.run(end)
         if not ranks.first:
             return
-        if result.reason:
-            steps = training.config.optimiser.schedule.steps
+        steps = training.config.optimiser.schedule.steps
+        if result.step < steps:
             _say(
                 f'{folder}: steps {begun} to {result.step} of {steps} are done '
                 f'({result.reason}); the same command with --resume goes on'
             )
-            return
+            raise typer.Exit(end.exit_code)
         training.use_best()
         card = write_result(
             training.network,

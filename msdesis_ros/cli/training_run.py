@@ -21,6 +21,8 @@ class End:
         self._minutes = minutes
         self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
         self.asked: str | None = None
+        # As a shell counts it; 0 where the time is up or the work is done.
+        self.exit_code = 0
 
     def __call__(self) -> str | None:
         if self.asked:
@@ -33,6 +35,7 @@ class End:
         if self.asked:  # the second time somebody means it
             raise KeyboardInterrupt
         self.asked = f'{signal.Signals(number).name} came'
+        self.exit_code = 128 + number
 
 
 @contextmanager

@@ -133,6 +133,12 @@ class OptimiserSettings:
     accumulate: int = 1
     ema_decay: float = 0.999
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight_decay < float('inf'):
+            raise UsageError(f'weight_decay is {self.weight_decay}; expected 0 or more')
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise UsageError(f'clip_norm is {self.clip_norm}; expected more than 0, or null')
+
 
 @dataclass(frozen=True)
 class MaskEncoderSettings:
@@ -228,6 +234,8 @@ class TrainConfig:
             )
         if self.mask_encoder != MaskEncoderSettings() and self.network['family'] != 'msdesis_fast':
             raise UsageError('mask_encoder is for the family msdesis_fast; leave it out')
+        if self.seed < 0:
+            raise UsageError(f'seed is {self.seed}; expected 0 or more')
         if min(self.std) <= 0:
             raise UsageError(f'std is {self.std}; expected numbers above 0')
 

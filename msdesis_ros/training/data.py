@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from msdesis_ros.core.errors import UsageError
+from msdesis_ros.core.errors import FileFormatError, MsdesisError, UsageError
 from msdesis_ros.nets.fast.config import COARSEST_STRIDE
 from msdesis_ros.training.augment import AugmentSettings, augmented, cropped
 from msdesis_ros.training.batch import Batch, Sample, collate
 from msdesis_ros.training.look import Dressing
-from msdesis_ros.training.sources import Mixture
+from msdesis_ros.training.sources import Mixture, PairSource
 
 # Streams of random numbers that must not repeat one another.
 _CROPS, _SAMPLES, _LOOKS = 1, 2, 5
@@ -81,8 +82,16 @@ class TrainingSet(Dataset):
     ) -> None:
         self.mixture, self.settings, self.plan, self.dress = mixture, settings, plan, dress
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
-        step, number = key
+    def __getitem__(self, key: tuple[int, int]) -> Sample | MsdesisError:
+        """What is wrong is handed on as it is: raised in a worker, it would come as a report of
+        many lines.
+        """
+        try:
+            return self._sample(*key)
+        except MsdesisError as error:
+            return error
+
+    def _sample(self, step: int, number: int) -> Sample:
         rng = np.random.default_rng([self.plan.seed, _SAMPLES, number])
         sample = self.mixture.sample(number)
         size = self.plan.crop(step)
@@ -106,28 +115,47 @@ class _Steps(Sampler):
 
 def training_batches(
     samples: TrainingSet, *, first: int, stop: int, workers: int
-) -> DataLoader[Batch]:
-    """The batches of the steps `first` to `stop` - 1, the same for any number of workers."""
-    return DataLoader(
+) -> Iterator[Batch]:
+    """The batches of the steps `first` to `stop` - 1, the same for any number of workers.
+
+    Raises what is wrong with a record when its batch is due.
+    """
+    loader = DataLoader(
         samples,
         batch_sampler=_Steps(samples.plan, first, stop),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_whole_or_wrong,
+        worker_init_fn=_leave_signals_alone,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
         # A fork would copy locks that other threads of this process hold.
         multiprocessing_context='spawn' if workers else None,
     )
+    for batch in loader:
+        if isinstance(batch, MsdesisError):
+            raise batch
+        yield batch
+
+
+def _whole_or_wrong(samples: Sequence[Sample | MsdesisError]) -> Batch | MsdesisError:
+    wrong = next((sample for sample in samples if isinstance(sample, MsdesisError)), None)
+    return collate(samples) if wrong is None else wrong
+
+
+def _leave_signals_alone(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the one that trains decides when to end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def validation_batches(mixture: Mixture, *, frames: int) -> Iterator[Batch]:
     """The first records of each source, one after the other, in turn; unchanged but for a border
-    that makes the sides multiples of 32.
+    that makes the sides multiples of 32. Where the mixture skips what is broken, so does this.
     """
     longest = max(len(source) for source in mixture.sources)
     places = ((s, n) for n in range(longest) for s in mixture.sources if n < len(s))
-    for (source, number), _ in zip(places, range(frames), strict=False):
-        sample = source.sample(number)
+    samples = _read_in_turn(places, skip=mixture.when_broken == 'skip')
+    for (source, number, sample), _ in zip(samples, range(frames), strict=False):
         height, width = sample.left.shape[:2]
         size = tuple(side // COARSEST_STRIDE * COARSEST_STRIDE for side in (width, height))
         if not min(size):
@@ -136,3 +164,20 @@ def validation_batches(mixture: Mixture, *, frames: int) -> Iterator[Batch]:
             )
         left, top = (width - size[0]) // 2, (height - size[1]) // 2
         yield collate([cropped(sample, left=left, top=top, size=size)])
+
+
+def _read_in_turn(
+    places: Iterable[tuple[PairSource, int]], *, skip: bool
+) -> Iterator[tuple[PairSource, int, Sample]]:
+    """Sentences on what was skipped come with the next sample."""
+    skipped: tuple[str, ...] = ()
+    for source, number in places:
+        try:
+            sample = source.sample(number)
+        except FileFormatError as error:
+            if not skip:
+                raise
+            skipped += (str(error),)
+            continue
+        yield source, number, replace(sample, skipped=sample.skipped + skipped)
+        skipped = ()

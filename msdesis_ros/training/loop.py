@@ -7,13 +7,14 @@ killed repeats itself to the bit. Frameworks go on from the epoch, or repeat its
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from msdesis_ros.training.batch import Batch
 from msdesis_ros.training.comparison import COMPARED, Comparison
 from msdesis_ros.training.config import TrainConfig
 from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, validation_batches
@@ -85,7 +86,8 @@ class Training:
         )
         self._runner = Runner(config, device_of(config, local_rank=ranks.local))
         network = network_of(config)
-        if config.init:
+        # A checkpoint holds all weights; a fine-tuning also needs what it began with, to compare.
+        if config.init and (not resume or config.self_supervised is not None):
             load_weights(network, Path(config.init))
         if config.mask_encoder.weights and not resume:  # a checkpoint holds them
             load_mask_encoder(network, Path(config.mask_encoder.weights))
@@ -252,7 +254,9 @@ class Training:
 
     def _validate(self, network: torch.nn.Module) -> Figures | Comparison:
         assert self._validation is not None
-        batches = validation_batches(self._validation, frames=self.config.data.validation_frames)
+        batches = self._noted(
+            validation_batches(self._validation, frames=self.config.data.validation_frames)
+        )
         if self._judge is not None:
             return self._judge.compare(network, batches)
         return validate(
@@ -262,6 +266,12 @@ class Training:
             objective=self._objective,
             max_disparity=self._network.config.max_disparity,
         )
+
+    def _noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            if self._journal is not None:
+                self._journal.once(batch.skipped)
+            yield batch
 
     def _keep_best(
         self, figures: Figures | Comparison, network: torch.nn.Module, *, part: float = 1.0

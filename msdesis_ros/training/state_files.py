@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,27 @@ from msdesis_ros.nets.tensor_files import read_tensors
 from msdesis_ros.training.config import TrainConfig
 
 FORMAT = 1
-LAST, BEST = 'last.pt', 'best.pt'
+LAST, BEST, LOCK = 'last.pt', 'best.pt', '.lock'
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, *, needed: bool = True) -> Iterator[None]:
+    """Hold the folder of a training against other processes; UsageError where one is in it.
+
+    needed: False does nothing, for all processes of a training but the first.
+    """
+    if not needed:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open('a') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f'another process trains in {folder}; wait for it, or give another --out'
+            ) from error
+        yield
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

@@ -281,6 +281,11 @@ WRONG = {
         2,
         'would be overwritten',
     ),
+    'a folder whose recording would be overwritten': (
+        ['--input', '{out}'],
+        2,
+        'would be overwritten',
+    ),
     'one picture only': (['--left', '{left}'], 2, 'go together'),
     'a calibration without pictures': (['--calibration', 'x.json'], 2, '--left and --right'),
     'geometry left open': (['--left', '{left}', '--right', '{left}'], 2, '--calibration'),

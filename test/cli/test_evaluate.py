@@ -241,6 +241,39 @@ def test_a_pair_is_scored_with_its_truth_mask_and_depth(run, tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / 'a').iterdir()) == OUTPUTS
 
 
+def test_principal_points_apart_are_part_of_the_truth_too(run, tmp_path) -> None:
+    files = wall(tmp_path)
+    rig = {'K1': np.diag([600.0, 600.0, 1.0]), 'T': np.array([[-4.0], [0.0], [0.0]])}
+    rig['K1'][:2, 2] = 100, 60
+    rig['K2'] = rig['K1'].copy()
+    rig['K2'][0, 2] -= 5.0  # disparities at infinity are 5 px
+    path = tmp_path / 'calibration.json'
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    identity, straight = np.eye(3), np.zeros((1, 5))
+    for number in (1, 2):
+        storage.write(f'K{number}', rig[f'K{number}'])
+        storage.write(f'D{number}', straight)
+        projection = np.hstack([rig[f'K{number}'], np.zeros((3, 1))])
+        projection[0, 3] = -2400.0 if number == 2 else 0.0
+        storage.write(f'P{number}', projection)
+        storage.write(f'R{number}', identity)
+    storage.write('R', identity)
+    storage.write('T', rig['T'])
+    storage.write('image_size', np.array([[120.0], [200.0]]))
+    storage.release()
+    code, _, err = run(
+        *('pair', files['left'], files['right'], '--truth', files['truth'], '--out'),
+        *(tmp_path / 'a', '--truth-scale', 256, '--rectified', '--calibration', path),
+        *('--occlusion-truth', files['mask']),
+    )
+    assert code == 0, err
+    found = metrics(tmp_path / 'a')['per_pixel']
+    assert found['visible']['epe_px'] == pytest.approx(0.0, abs=0.05)
+    assert found['occluded']['epe_px'] == pytest.approx(0.5, abs=0.05)
+    depth_mm = found['occluded']['depth_mae_mm']
+    assert depth_mm == pytest.approx(2400 / 7 - 2400 / 7.5, rel=0.1)
+
+
 def test_a_pair_without_masks_and_geometry_leaves_out_what_they_are_for(run, tmp_path) -> None:
     files = wall(tmp_path)
     code, _, err = run(

@@ -298,6 +298,15 @@ def test_other_weights_and_another_mode_do_not_go_on(
     )
 
 
+def test_pairs_with_truth_are_given_once(frames, weights, tmp_path):
+    done = finetune(
+        frames, '--checkpoint', weights, '--out', tmp_path / 'out',
+        '--rehearsal', tmp_path / 'shards', '--set', 'data.train=[{"shards": "other"}]',
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError)
+    assert 'say the same; give one' in str(done.exception)
+
+
 def test_what_is_resumed_is_set_as_it_began(
     frames, cards, tmp_path, always_better, not_exported, monkeypatch
 ):

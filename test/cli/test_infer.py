@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from msdesis_ros.data.ply import read_ply
+from msdesis_ros.data.sample import sample_folder
 from msdesis_ros.evaluation.disparity_metrics import score_disparity
 
 
@@ -91,6 +92,31 @@ def test_a_second_run_leaves_nothing_of_the_first(infer, tmp_path):
     assert infer(left, right, '--out', out, '--rectified', *metric, '--raw').returncode == 0
     assert infer(left, right, '--out', out, '--rectified').returncode == 0
     assert not {'depth.tiff', 'points.ply', 'raw_disparity.npy'} & {p.name for p in out.iterdir()}
+
+
+def test_the_mask_is_0_and_255(infer, tmp_path):
+    out = tmp_path / 'out'
+    left, right = (min((sample_folder() / side).iterdir()) for side in ('left', 'right'))
+    done = infer(left, right, '--out', out, '--rectified', '--model', 'msdesis_fast', '--raw')
+    assert done.returncode == 0, done.stderr
+    logits = np.load(out / 'raw_mask_logits.npy')
+    mask = read(out / 'instrument_mask.png')
+    assert (logits > 0).any() and (logits <= 0).any()
+    np.testing.assert_array_equal(mask, np.where(logits > 0, 255, 0))
+
+
+def test_results_never_replace_what_no_run_wrote(infer, tmp_path):
+    left, right = shifted_pair(tmp_path)
+    truth = tmp_path / 'disparity.tiff'
+    truth.write_bytes(b'the truth of a data set')
+    done = infer(left, right, '--out', tmp_path, '--rectified')
+    assert done.returncode == 2 and 'holds disparity.tiff and no report.json' in done.stderr
+    assert truth.read_bytes() == b'the truth of a data set'
+    out = tmp_path / 'out'
+    assert infer(left, right, '--out', out, '--rectified').returncode == 0
+    done = infer(out / 'overview.png', right, '--out', out, '--rectified')
+    assert done.returncode == 2 and 'overview.png would be replaced by a result' in done.stderr
+    assert (out / 'overview.png').exists()
 
 
 def test_a_grey_picture_and_odd_sizes_are_taken(infer, tmp_path):

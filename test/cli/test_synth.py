@@ -31,8 +31,8 @@ def fake(monkeypatch):
     """Let every source be the fake one; returns what the command asked for."""
     asked = []
 
-    def recipe(kind, seed, image_size, clean, sequence):
-        asked.append((kind, seed, image_size, clean, sequence))
+    def recipe(kind, seed, image_size, clean, sequence, scenes):
+        asked.append((kind, seed, image_size, clean, sequence, scenes))
         return FakeRecipe(seed=seed, image_size=image_size, clean=clean, sequence=sequence)
 
     monkeypatch.setattr('msdesis_ros.cli.synth.SourceRecipe', recipe)
@@ -45,7 +45,7 @@ def test_the_options_reach_the_source_and_the_last_line_tells_the_speed(run, fak
         *('--sequence', '--workers', 2, '--size', '128x96'),
     )
     assert (code, err) == (0, '')
-    assert fake == [('render', 7, (128, 96), True, True)]
+    assert fake == [('render', 7, (128, 96), True, True, None)]
     pattern = r'.*: 3 pairs of 128x96 px made in [\d.]+ s, [\d.]+ pairs a second .*workers: 2\)\n'
     assert re.fullmatch(pattern, out), out
     manifest = json.loads((tmp_path / 'a/manifest.json').read_text())
@@ -71,6 +71,7 @@ def test_shards_are_for_the_shard_reader(run, fake, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'code', 'sentence'),
     [
+        (('--scenes', 'tissue'), 2, 'the source render has one kind of scene'),
         (('--size', '640'), 2, "size is '640'; expected width x height"),
         (('--source', 'film'), 2, "source is 'film'; known: render, layered"),
         (('--source', 'layered', '--sequence'), 2, 'the source layered makes no sequences'),

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +104,66 @@ def test_no_time_left_ends_in_a_checkpoint_that_goes_on(config, tmp_path):
     assert not (out / 'model.safetensors').exists()
     done = msdesis('multitask', '--config', config, '--out', out, '--resume')
     assert done.exit_code == 0 and (out / 'model.safetensors').exists(), done.output
+
+
+def test_time_that_ends_with_the_last_step_ends_in_weights(config, tmp_path):
+    out = tmp_path / 'out'
+    steps = 'optimiser.schedule.steps=1'
+    done = msdesis('multitask', '--config', config, '--out', out, '--minutes', 0, '--set', steps)
+    assert done.exit_code == 0 and (out / 'model.safetensors').exists(), done.output
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_ctrl_c_in_a_terminal_ends_in_a_checkpoint_and_says_so(config, tmp_path, workers):
+    # As a terminal does it: to the program and to its workers.
+    out, log = tmp_path / 'out', tmp_path / 'log'
+    changes = ('--set', 'optimiser.schedule.steps=100000', '--set', f'data.workers={workers}')
+    code = (
+        'import importlib.util, sys\n'
+        f'spec = importlib.util.spec_from_file_location("tiny", {str(TRAINING / "tiny.py")!r})\n'
+        'spec.loader.exec_module(importlib.util.module_from_spec(spec))\n'
+        'from msdesis_ros.cli.app import main\n'
+        'if __name__ == "__main__":\n'
+        '    main()\n'
+    )
+    program = tmp_path / 'program.py'
+    program.write_text(code, encoding='utf-8')
+    command = [sys.executable, program, 'train', 'multitask', '--config', config, '--out', out]
+    with log.open('w') as file:
+        process = subprocess.Popen(
+            [*map(str, command), *changes], stdout=file, stderr=file, start_new_session=True
+        )
+        deadline = time.monotonic() + 90
+        while not (out / 'metrics.csv').exists() and time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130, log.read_text()
+    assert 'SIGINT came' in log.read_text() and 'Traceback' not in log.read_text()
+    assert (out / 'last.pt').exists()
+
+
+def test_two_trainings_do_not_share_a_folder(config, tmp_path):
+    from msdesis_ros.training.state_files import alone_in
+
+    out = tmp_path / 'out'
+    with alone_in(out):
+        second = msdesis('multitask', '--config', config, '--out', out)
+    assert isinstance(second.exception, UsageError)
+    assert f'another process trains in {out}' in str(second.exception)
+    assert [path.name for path in out.iterdir()] == ['.lock']
+    assert msdesis('multitask', '--config', config, '--out', out).exit_code == 0
+
+
+def test_a_training_goes_on_without_the_weights_that_it_began_with(config, tmp_path):
+    first, out = tmp_path / 'first', tmp_path / 'out'
+    assert msdesis('multitask', '--config', config, '--out', first).exit_code == 0
+    given = ('multitask', '--config', config, '--out', out)
+    given += ('--set', f'init={first / "model.safetensors"}')
+    assert msdesis(*given, '--minutes', 0).exit_code == 0
+    (first / 'model.safetensors').unlink()
+    done = msdesis(*given, '--resume')
+    assert done.exit_code == 0, done.output
 
 
 def test_a_training_is_not_overwritten(config, tmp_path):

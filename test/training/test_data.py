@@ -121,6 +121,28 @@ def test_a_broken_record_stops_the_training_with_its_name(scenes, tmp_path):
             mixture.sample(number)
 
 
+@pytest.mark.parametrize('workers', [0, 1])
+def test_workers_hand_on_what_is_wrong_in_one_sentence(scenes, tmp_path, workers):
+    folder = scenes.write_boxed_walls(tmp_path / 'broken', 6)
+    scenes.break_record(folder, 5)
+    with pytest.raises(FileFormatError) as caught:
+        list(loader(folder, stop=2, workers=workers))
+    assert 'frame 5 is damaged' in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_validation_passes_over_broken_records_where_asked(scenes, tmp_path):
+    folder = scenes.write_boxed_walls(tmp_path / 'broken', 4)
+    scenes.break_record(folder, 1)
+    whole = Mixture([ShardSource(folder)], seed=1, when_broken='skip')
+    batches = list(validation_batches(whole, frames=3))
+    assert len(batches) == 3
+    assert [len(batch.skipped) for batch in batches] == [0, 1, 0]
+    assert 'frame 1 is damaged' in batches[1].skipped[0]
+    np.testing.assert_array_equal(batches[1].disparity_px[0, 0], scenes.boxed_wall(2).disparity_px)
+    with pytest.raises(FileFormatError, match='frame 1 is damaged'):
+        list(validation_batches(Mixture([ShardSource(folder)], seed=1), frames=3))
+
+
 def test_a_broken_record_is_named_and_passed_over_where_asked(scenes, tmp_path):
     folder = scenes.write_boxed_walls(tmp_path / 'broken', 6)
     scenes.break_record(folder, 5)

@@ -107,6 +107,10 @@ class FakeRecipe:
     farewell: str = ''
     kind: str = 'fake'
 
+    @property
+    def options(self) -> dict[str, bool | str]:
+        return {'clean': self.clean}
+
     def open(self) -> FakeSource:
         if self.trouble == 'missing':
             raise MissingExtraError(self.farewell or 'install the extra synth')
