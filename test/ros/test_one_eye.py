@@ -200,7 +200,7 @@ def test_a_left_picture_waits_for_its_first_calibration(graph):
 
 def test_repeated_old_and_spoiled_left_pictures_are_counted_and_not_answered(graph):
     g = graph(heads=MASK_ONLY)
-    g.start(topics=('status',))
+    g.start(topics=('instrument_mask', 'status'))
     first = g.send(sides=LEFT)
     assert g.answer('status', first) is not None
     for stamp in (first, first - 20 * MS):
@@ -209,11 +209,14 @@ def test_repeated_old_and_spoiled_left_pictures_are_counted_and_not_answered(gra
     def cut(side, message):
         del message.data[100:]
 
-    g.send(sides=LEFT, stamp=first + 50 * MS, spoil=cut)
+    spoiled = g.send(sides=LEFT, stamp=first + 50 * MS, spoil=cut)
+    assert figures(g.answer('status', spoiled))['reasons'] == 'bad_image'
     assert g.diagnosis('left pictures are dropped')
     last = g.send(sides=LEFT, stamp=first + 100 * MS)
     assert g.answer('status', last) is not None
-    assert g.stamps('status') == [first, last]
+    assert g.answer('instrument_mask', last) is not None
+    assert g.stamps('instrument_mask') == [first, last]
+    assert g.stamps('status') == [first, spoiled, last]
     values = g.values()
     assert values['dropped.duplicates_left'] == values['dropped.late_left'] == '1'
     assert values['dropped.bad_image'] == '1'
