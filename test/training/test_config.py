@@ -45,6 +45,9 @@ def test_every_configuration_that_ships_is_valid(project_root):
         'fast_base',
         'fast_large',
         'fast_mask',
+        'light_eighth',
+        'light_quarter',
+        'light_full',
         'finetune',
     }
     for file in files:
