@@ -39,7 +39,7 @@ class FastWeights:
     mask: float = 0.6
     dice: float = 0.3
     parts: float = 0.2
-    occluded: float = 0.35
+    occluded: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
