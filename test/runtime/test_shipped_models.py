@@ -96,7 +96,7 @@ PAIRS = {
 
 
 # Bars that are not reached, and what was measured instead (docs/results/msdesis_fast.md).
-MISSED = {'middlebury_cones': 'EPE 1.02 px'}
+MISSED = {'middlebury_cones': 'EPE 1.01 px'}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_real_pairs_are_matched_at_every_pixel(network: Backend, test_data: Path
 def test_no_real_pair_is_answered_worse_than_the_results_page_says(
     network: Backend, test_data: Path
 ):
-    measured = {'scared_d1k2': 0.350, 'middlebury_cones': 1.02, 'kitti2015_000046': 1.27}
+    measured = {'scared_d1k2': 0.350, 'middlebury_cones': 1.02, 'kitti2015_000046': 1.31}
     for name, pair in PAIRS.items():
         folder = test_data / name
         answer = network.run(read_rgb(folder / pair.left), read_rgb(folder / pair.right))
@@ -161,6 +161,15 @@ def test_the_bundled_sample_is_answered(network: Backend, sample_pairs) -> None:
         for number, pair in enumerate(sample_pairs)
     ]
     assert np.mean(errors_px) <= 1.0
+
+
+def test_the_light_network_answers_the_bundled_sample_too(sample_pairs) -> None:
+    backend = create_backend('msdesis_light')
+    assert backend.heads == {'disparity'}
+    answer = backend.run(*sample_pairs[0]).disparity_px
+    backend.close()
+    # 2.1 px on the test split (docs/results/msdesis_light.md).
+    assert Score.of(answer, sample_truth(0).disparity_px).epe_px <= 3.0
 
 
 def test_where_no_partner_can_be_the_network_is_less_sure(network: Backend, sample_pairs) -> None:
