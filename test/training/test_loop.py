@@ -324,7 +324,11 @@ def test_a_task_trains_its_own_half(tiny, shards, tmp_path, task):
     ('task', 'loss', 'columns'),
     [
         ('disparity', {}, {'disparity'}),
-        ('disparity', {'scale_weights': [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]}, {'disparity'}),
+        (
+            'disparity',
+            {'scale_weights': [0.0, 0.0, 1.0, 1.0, 1.0, 1.0], 'match_weight': 2.0},
+            {'disparity', 'match'},
+        ),
         ('segmentation', {'segmentation_criterion': 'jaccard_wbce'}, {'segmentation'}),
         (
             'multitask',
@@ -349,4 +353,6 @@ def test_the_published_network_trains_by_its_published_losses(
     )
     result = Training(config, tmp_path).run()
     assert result.step == 2 and result.best is not None
-    assert {name for name in rows(tmp_path)[0] if name in ('disparity', 'segmentation')} == columns
+    assert {
+        name for name in rows(tmp_path)[0] if name in ('disparity', 'segmentation', 'match')
+    } == columns

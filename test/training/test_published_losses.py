@@ -12,6 +12,7 @@ torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 from msdesis_ros.training.batch import UNKNOWN  # noqa: E402
 from msdesis_ros.training.published_losses import (  # noqa: E402
     at_full_size,
+    feature_match_loss,
     multiscale_smooth_l1,
     segmentation_loss,
     smoothness,
@@ -53,6 +54,33 @@ def test_what_has_no_weight_need_not_be_there():
     weights = (0.0, 0.0, 1.0, 1.0, 1.0, 1.0)
     loss = multiscale_smooth_l1(coarse, truth, max_disparity=320, scale_weights=weights)
     assert float(loss) == pytest.approx(1.0)
+
+
+def shifted_features(shift_px: int, *, channels: int = 32):
+    """Features f1 .. f5 of a left view, and of a right one that shows the same further left."""
+    left, right = [], []
+    for level in range(1, 6):
+        wide = 3.0 * torch.randn(1, channels, 64 >> level, (320 >> level) + 16)
+        shift = shift_px >> level
+        left.append(wide[..., : 320 >> level].clone().requires_grad_())
+        right.append(wide[..., shift : shift + (320 >> level)].clone())
+    return left, right
+
+
+def test_features_that_tell_partners_apart_cost_little():
+    left, right = shifted_features(64)
+    truth = torch.full((1, 1, 64, 320), 64.0)
+    truth[..., :64] = math.nan
+    seen = torch.zeros_like(truth, dtype=torch.bool)
+    loss = feature_match_loss(left, right, truth, seen, max_disparity=320)
+    assert float(loss.detach()) < 0.05
+    wrong = feature_match_loss(left, right, truth / 2, seen, max_disparity=320)
+    assert float(wrong.detach()) > 10
+    # Three levels count, and every one of them teaches its features.
+    wrong.backward()
+    assert [plane.grad is not None for plane in left] == [False, False, True, True, True]
+    # What the right view does not show has no partner.
+    assert float(feature_match_loss(left, right, truth, ~seen, max_disparity=320)) == 0
 
 
 def test_a_level_at_full_size_is_in_px_of_the_picture():
