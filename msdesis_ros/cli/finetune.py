@@ -234,6 +234,8 @@ def _show(comparison: Comparison, title: str, held_out: int) -> None:
         if math.isnan(values[0]):
             continue
         table.add_row(label, *(f'{value:{digits}}{unit}' for value in values))
+        if label is general:
+            table.add_row('of a pair, in the geometric mean', '', f'{comparison.forgotten:+.1%}')
     Console().print(table)
 
 

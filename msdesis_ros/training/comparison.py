@@ -20,8 +20,9 @@ class Comparison:
     unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
     over the pixels that the initial network takes for visible, so that no pixel can be got rid of
     by calling it hidden. general_epe_px: over the pairs with truth, look_epe_px: over the same
-    ones in the look of own pairs. NaN without such pairs. own_pairs, general_pairs: how many pairs
-    the figures are of.
+    ones in the look of own pairs; general_growth: by what factor the error of a pair with truth
+    grew, in the geometric mean, so that a few hard pairs do not decide for all. NaN without such
+    pairs. own_pairs, general_pairs: how many pairs the figures are of.
 
     The error in the look of own pairs decides; without one, unlikeness, which noise rules where
     there is much. Eyes that agree prove little, since both may be wrong alike: they may only not
@@ -34,6 +35,7 @@ class Comparison:
     inconsistent_before_percent: float
     general_epe_px: float
     general_epe_before_px: float
+    general_growth: float
     look_epe_px: float
     look_epe_before_px: float
     own_pairs: int
@@ -42,9 +44,7 @@ class Comparison:
     @property
     def forgotten(self) -> float:
         """By what share the error on the pairs with truth grew; NaN without any."""
-        if not self.general_epe_before_px > 0:
-            return math.nan
-        return self.general_epe_px / self.general_epe_before_px - 1
+        return self.general_growth - 1
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ from msdesis_ros.training.self_supervised import (
 
 # A pixel whose disparities differ by more than this between the eyes is inconsistent.
 INCONSISTENT_PX = 1.0
+# Errors of pairs below this are alike.
+_LEAST_PX = 0.01
 # A stream of random numbers that must not repeat another.
 _LOOKS = 4
 
@@ -62,6 +64,7 @@ class Judge:
             inconsistent_before_percent=before.inconsistent_percent,
             general_epe_px=now.general_epe_px,
             general_epe_before_px=before.general_epe_px,
+            general_growth=_growth(before.general_by_pair_px, now.general_by_pair_px),
             look_epe_px=now.look_epe_px,
             look_epe_before_px=before.look_epe_px,
             own_pairs=now.own_pairs,
@@ -100,6 +103,7 @@ class Judge:
             own_pairs=own.pairs,
             general_epe_px=general.epe_px,
             general_pairs=general.pairs,
+            general_by_pair_px=tuple(general.by_pair_px),
             look_epe_px=in_look.epe_px,
         )
 
@@ -124,6 +128,7 @@ class _Figures:
     own_pairs: int
     general_epe_px: float
     general_pairs: int
+    general_by_pair_px: tuple[float, ...]
     look_epe_px: float
 
 
@@ -165,6 +170,7 @@ class _KnownSums:
     def __init__(self, limit_px: int) -> None:
         self._limit_px = limit_px
         self._error_px, self._known, self.pairs = 0.0, 0, 0
+        self.by_pair_px: list[float] = []
 
     def add(self, disparity_px: Tensor, batch: Batch) -> None:
         known = (batch.disparity_px >= 0) & (batch.disparity_px < self._limit_px)
@@ -172,7 +178,18 @@ class _KnownSums:
         self._error_px += float(errors.double().sum())
         self._known += int(known.sum())
         self.pairs += int(known.flatten(1).any(1).sum())
+        for found, truth, counted in zip(disparity_px, batch.disparity_px, known, strict=True):
+            if counted.any():
+                self.by_pair_px.append(float((found - truth).abs()[counted].double().mean()))
 
     @property
     def epe_px(self) -> float:
         return self._error_px / (self._known or math.nan)
+
+
+def _growth(before_px: tuple[float, ...], now_px: tuple[float, ...]) -> float:
+    """The geometric mean of how errors of the same pairs grew; NaN without pairs."""
+    if not before_px:
+        return math.nan
+    ratios = np.maximum(now_px, _LEAST_PX) / np.maximum(before_px, _LEAST_PX)
+    return float(np.exp(np.log(ratios).mean()))

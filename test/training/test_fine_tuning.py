@@ -37,6 +37,7 @@ from msdesis_ros.training.fine_tune_files import (  # noqa: E402
     write_deployment,
 )
 from msdesis_ros.training.fine_tuning import FineTuning, own_pairs  # noqa: E402
+from msdesis_ros.training.judge import _growth  # noqa: E402
 from msdesis_ros.training.look import look_of  # noqa: E402
 from msdesis_ros.training.loop import Training  # noqa: E402
 from msdesis_ros.training.losses import DISPARITY_TERMS, fast_terms  # noqa: E402
@@ -96,6 +97,7 @@ BETTER = Comparison(
     inconsistent_before_percent=5.0,
     general_epe_px=1.0,
     general_epe_before_px=1.0,
+    general_growth=1.0,
     look_epe_px=math.nan,
     look_epe_before_px=math.nan,
     own_pairs=12,
@@ -116,7 +118,7 @@ def test_what_is_more_alike_and_forgets_nothing_is_better():
         ({'unlikeness': math.nan}, 'no more alike'),
         ({'unlikeness_before': math.nan}, 'no more alike'),
         ({'inconsistent_percent': 5.01 + MORE_INCONSISTENT}, 'the eyes disagree more'),
-        ({'general_epe_px': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
+        ({'general_growth': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
     ],
 )
 def test_each_limit_is_a_reason_of_its_own(change, reason):
@@ -140,7 +142,7 @@ def test_the_error_in_the_look_of_own_pairs_decides_where_it_is_known():
         ({'look_epe_px': math.nan}, 'in the look of own pairs is no less'),
         ({'unlikeness': 0.2 * (1.01 + MORE_UNLIKE)}, 'the views are less alike'),
         ({'unlikeness': math.nan}, 'the views are less alike'),
-        ({'general_epe_px': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
+        ({'general_growth': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
     ],
 )
 def test_each_limit_is_a_reason_beside_the_error_in_the_look(change, reason):
@@ -154,8 +156,8 @@ def test_each_limit_is_a_reason_beside_the_error_in_the_look(change, reason):
     [
         {'unlikeness': 0.1999},
         {'inconsistent_percent': 4.99 + MORE_INCONSISTENT},
-        {'general_epe_px': 0.99 + MOST_FORGOTTEN},
-        {'general_epe_px': math.nan, 'general_epe_before_px': math.nan},
+        {'general_growth': 0.99 + MOST_FORGOTTEN},
+        {'general_growth': math.nan},
     ],
 )
 def test_up_to_the_limits_nothing_is_said_against_it(change):
@@ -163,10 +165,16 @@ def test_up_to_the_limits_nothing_is_said_against_it(change):
 
 
 def test_what_was_forgotten_is_a_share_of_what_was_known():
-    worse = replace(BETTER, general_epe_px=3.0, general_epe_before_px=2.0)
-    assert worse.forgotten == pytest.approx(0.5)
-    for before in (0.0, math.nan):
-        assert math.isnan(replace(BETTER, general_epe_before_px=before).forgotten)
+    assert replace(BETTER, general_growth=1.5).forgotten == pytest.approx(0.5)
+    assert math.isnan(replace(BETTER, general_growth=math.nan).forgotten)
+
+
+def test_every_pair_with_truth_counts_alike():
+    # One hard pair, whose error outweighs that of all others, became a tenth worse.
+    assert _growth((8.0, 0.5, 0.5), (8.8, 0.5, 0.5)) == pytest.approx(1.1 ** (1 / 3))
+    assert _growth((1.0, 1.0), (2.0, 0.5)) == pytest.approx(1.0)
+    assert _growth((0.0, 1.0), (0.005, 1.0)) == pytest.approx(1.0)
+    assert math.isnan(_growth((), ()))
 
 
 def test_own_pairs_are_those_of_which_nothing_is_known(own, rehearsed):
@@ -231,7 +239,7 @@ def test_the_mask_is_neither_run_nor_taught(settings, own, rehearsed, monkeypatc
     assert all(weights.grad is not None for weights in network.encoder.parameters())
     output = network((rehearsed.left.float() - 128) / 50, rehearsed.right.float() / 50)
     assert tuning.answer(output) == (output.disparity_px, None)
-    terms = fast_terms(output, rehearsed, max_disparity=64, occluded_weight=0.35)
+    terms = fast_terms(output, rehearsed, max_disparity=64, occluded_weight=1.0)
     loss = settings().fast_loss
     wanted = 0.5 * sum(getattr(loss, name) * terms[name].item() for name in DISPARITY_TERMS)
     assert float(found['rehearsal'].detach()) == pytest.approx(wanted, rel=1e-3)
@@ -252,9 +260,13 @@ def test_the_initial_network_is_as_good_as_itself_and_another_is_not(settings, o
     found = judge.compare(shaken(copy.deepcopy(network), by=0.05), [one, rehearsed, other])
     assert found.unlikeness_before == same.unlikeness and found.unlikeness != same.unlikeness
     assert found.general_epe_before_px == same.general_epe_px != found.general_epe_px
+    assert same.general_growth == 1.0
+    grown = found.general_epe_px / same.general_epe_px  # of the one pair with truth
+    assert found.general_growth == pytest.approx(grown)
     assert math.isnan(found.look_epe_px)
     none_known = tuning.judge().compare(network, [one])
     assert math.isnan(none_known.general_epe_px) and none_known.general_pairs == 0
+    assert math.isnan(none_known.forgotten)
 
 
 def test_a_look_is_put_on_pairs_with_truth_and_both_networks_see_the_same(
