@@ -41,6 +41,7 @@ IN_SMALL = {
     'docs/gpu-measurements.md': 'cli/test_benchmark.py',
     'docs/results/cpu-backends.md': 'cli/test_benchmark.py',
     'docs/results/msdesis_fast.md': 'cli/test_evaluate.py',
+    'docs/results/msdesis_light.md': 'cli/test_evaluate.py',
     'docs/results/synthetic-data.md': 'cli/test_synth.py',
     'docs/sample.md': 'cli/test_synth.py',
     'docs/topics.md': 'cli/test_replay.py',
@@ -133,7 +134,7 @@ def test_the_commands_of_the_readme_do_what_it_says(folder):
             continue
         shown.run_shown(smaller(arguments))
         ran.append(arguments[0])
-    assert ran.count('infer') == 5 and {'export', 'synth', 'evaluate', 'reconstruct'} <= set(ran)
+    assert ran.count('infer') == 6 and {'export', 'synth', 'evaluate', 'reconstruct'} <= set(ran)
     for name in ('pair/report.json', 'folder', 'cloud/surface.ply', 'synth', 'evaluation'):
         assert (folder / 'out' / name).exists(), name
     # The last pair went through what was exported.
