@@ -28,7 +28,6 @@ REQUIREMENTS = {
     'mcap_ros2': 'mcap-ros2-support>=0.5',
 }
 OLDEST_PYTHON = (3, 10)
-# Inference programs that later backends may use; nothing of this version does.
 
 
 def system_findings() -> Iterator[Finding]:

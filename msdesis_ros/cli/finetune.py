@@ -138,6 +138,8 @@ def _with_rehearsal(
     from msdesis_ros.training.config import DataSettings, build
     from msdesis_ros.training.fine_tune_files import INITIAL_FILE, make_rehearsal
 
+    if given is not None and config.data.train:  # before minutes of work
+        raise UsageError(f'--rehearsal {given} and --set data.train=... say the same; give one')
     content = asdict(config.data)
     with Console(stderr=True).status('making pairs with truth') as status:
         made = make_rehearsal(
@@ -147,8 +149,6 @@ def _with_rehearsal(
             workers=usable_cores(),
             progress=lambda part, done: status.update(f'making pairs with truth: {part} {done}'),
         )
-    if given is not None and config.data.train:
-        raise UsageError(f'--rehearsal {given} and --set data.train=... say the same; give one')
     if given is not None:
         made['train'] = [{'shards': str(given)}]
     for part, sources in made.items():
