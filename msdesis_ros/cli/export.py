@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -77,7 +77,7 @@ def export(
             raise UsageError('an engine is made for one size; leave --size any or --engine out')
         _require_gpu(precision)
     asked = {'encoder': encoder, 'size': network_size, 'max_disparity': max_disparity}
-    use = {'native_size': True} if native_size else {}
+    use: dict[str, Any] = {'enlarged': ()} if native_size else {}
     if model is not None and checkpoint is None:
         if any(given is not None for given in asked.values()):
             raise UsageError(

@@ -73,13 +73,14 @@ class FineTuneOptions:
         """Pictures are to learn at the size at which those of a camera, (width, height), are
         matched: the scales of the configuration are around that one, unless --set says which.
         """
+        from msdesis_ros.nets.fast.config import ENLARGED
         from msdesis_ros.nets.fast.working_size import working_size
 
         if any(change.startswith('augment.scale=') for change in self.changes):
             return config
-        if config.network.get('native_size'):
-            return config
-        enlarged = working_size(image_size[1], image_size[0])[1] / image_size[0]
+        size = image_size[1], image_size[0]
+        working = working_size(*size, config.network.get('enlarged', ENLARGED))
+        enlarged = working[1] / image_size[0]
         low, high = config.augment.scale
         augment = replace(config.augment, scale=(enlarged * low, enlarged * high))
         return replace(config, augment=augment)

@@ -119,14 +119,14 @@ def write_card(card: ModelCard) -> Path:
 def _is_part_of(source: ModelCard, network: nn.Module, reports: Sequence[ExportReport]) -> bool:
     folder = source.folder.resolve()
     below = all(report.path.resolve().is_relative_to(folder) for report in reports)
-    same_input = source.input.enlarged_up_to_px == _enlarged_up_to_px(network)
+    same_input = source.input.enlarged == _enlarged(network)
     return below and same_input and network.config.heads == source.heads
 
 
-def _enlarged_up_to_px(network: nn.Module) -> int | None:
+def _enlarged(network: nn.Module) -> tuple[tuple[int, int, int], ...]:
     from msdesis_ros.nets.registry import family_of
 
-    return family_of(network).enlarged_up_to_px(network.config)
+    return family_of(network).enlarged(network.config)
 
 
 def _new_card(
@@ -151,7 +151,7 @@ def _new_card(
         input=InputRule(
             mean=origin.mean,
             std=origin.std,
-            enlarged_up_to_px=_enlarged_up_to_px(network),
+            enlarged=_enlarged(network),
         ),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in config.heads),
         measured=(),
@@ -167,7 +167,7 @@ def _described_as(card: ModelCard, source: ModelCard, *, same_weights: bool) -> 
     at the size at which the source looks at pictures.
     """
     failures = source.known_failures
-    if card.input.enlarged_up_to_px != source.input.enlarged_up_to_px:
+    if card.input.enlarged != source.input.enlarged:
         same_weights = False
         failures = (*failures, OTHER_SIZE)
     return replace(

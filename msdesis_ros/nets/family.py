@@ -74,11 +74,11 @@ class Family(ABC):
     def with_half_features(self, network: nn.Module) -> nn.Module:
         """Copy a network so that features are float16, and disparities and geometry float32."""
 
-    def enlarged_up_to_px(self, config: Any) -> int | None:
+    def enlarged(self, config: Any) -> tuple[tuple[int, int, int], ...]:
         """As `InputRule` of the model cards says."""
-        return None
+        return ()
 
-    def of_input(self, enlarged_up_to_px: int | None) -> dict[str, Any]:
+    def of_input(self, enlarged: tuple[tuple[int, int, int], ...]) -> dict[str, Any]:
         """The options of a network whose card says so of its input."""
         return {}
 

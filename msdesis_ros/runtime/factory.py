@@ -110,8 +110,7 @@ def create_from_checkpoint(
     loaded = load_checkpoint(path, mode=mode, **asked)
     identity = ModelIdentity(name=Path(path).stem, sha256=loaded.sha256, backend=backend)
     config = loaded.network.config
-    enlarged_up_to_px = family_of(loaded.network).enlarged_up_to_px(config)
-    rule = InputRule(enlarged_up_to_px=enlarged_up_to_px)
+    rule = InputRule(enlarged=family_of(loaded.network).enlarged(config))
     most = float(config.max_disparity)
     if backend in DEVICES:
         return TorchBackend(

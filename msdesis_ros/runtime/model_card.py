@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from msdesis_ros.runtime.model_file import ModelFile
 SGBM_FAMILY = 'opencv_sgbm'
 # Families of which `nets` has the network, so that PyTorch can run their weights.
 TORCH_FAMILIES = tuple(FAMILIES)
+# Networks that enlarge small pictures pad them to multiples of this first.
+PADDED_TO = 32
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class InputRule:
     `sizes` is not empty only those (width, height) are taken. `mean` and `std` (RGB, of values
     from 0 to 1): how weights were trained; None = as the authors of MSDESIS. The torch backends
     and the export put them into the network; an ONNX file has them inside already.
-    `enlarged_up_to_px`: the network itself enlarges pictures by 3/2 where they then have no more
-    pixels than this, and searches in them two thirds of its disparities; None = it never does.
+    `enlarged`: rows of (numerator, denominator, most pixels): the network itself enlarges
+    pictures, padded to multiples of 32, by the quotient where they then have no more pixels than
+    that, and searches in them that much less of its disparities. The first row that fits counts;
+    none = it takes them as they are.
     """
 
     multiple_of: int = 1
@@ -35,14 +40,16 @@ class InputRule:
     sizes: tuple[tuple[int, int], ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    enlarged_up_to_px: int | None = None
+    enlarged: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         sides = (side for size in (self.smallest, *self.sizes) for side in size)
-        limit = 1 if self.enlarged_up_to_px is None else self.enlarged_up_to_px
-        if min(self.multiple_of, limit, *sides) < 1:
+        if min(self.multiple_of, *sides, *(number for row in self.enlarged for number in row)) < 1:
+            raise ModelError('multiple_of, smallest, sizes and enlarged are whole numbers from 1')
+        if any(numerator <= denominator for numerator, denominator, _ in self.enlarged):
             raise ModelError(
-                'multiple_of, smallest, sizes and enlarged_up_to_px are whole numbers from 1'
+                f'enlarged is {self.enlarged}; expected rows of numerator, denominator and most '
+                'pixels, the first number larger than the second'
             )
         for name, values in (('mean', self.mean), ('std', self.std)):
             if values is not None and len(values) != 3:
@@ -64,9 +71,11 @@ class InputRule:
 
     def searched_px(self, image_size: tuple[int, int], most_px: float) -> float:
         """The largest disparity searched in (width, height) pictures; most_px: in large ones."""
-        pixels = image_size[0] * image_size[1]
-        enlarged = self.enlarged_up_to_px is not None and 9 * pixels <= 4 * self.enlarged_up_to_px
-        return most_px * 2 / 3 if enlarged else most_px
+        pixels = math.prod(-(-side // PADDED_TO) * PADDED_TO for side in image_size)
+        for numerator, denominator, limit in self.enlarged:
+            if numerator**2 * pixels <= denominator**2 * limit:
+                return most_px * denominator / numerator
+        return most_px
 
     def require(self, image_size: tuple[int, int], *, model: str) -> None:
         """Raise PictureSizeError, naming the accepted sizes, unless (width, height) is one."""

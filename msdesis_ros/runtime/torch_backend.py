@@ -136,7 +136,7 @@ def weights_of_card(card: ModelCard, *, mode: str | None = None, **asked: Any) -
             f'the card of {card.name} promises the heads {sorted(card.heads)}, which no mode '
             f'of the family {card.family} has; correct the card'
         )
-    options = family.of_input(card.input.enlarged_up_to_px) | asked
+    options = family.of_input(card.input.enlarged) | asked
     loaded = parse_checkpoint(card.file_bytes(file), source=file.path, mode=mode, **options)
     if family_of(loaded.network) is not family:
         raise ModelError(

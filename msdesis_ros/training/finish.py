@@ -110,7 +110,7 @@ def _card(
         input=InputRule(
             mean=config.mean,
             std=config.std,
-            enlarged_up_to_px=family_of(network).enlarged_up_to_px(network.config),
+            enlarged=family_of(network).enlarged(network.config),
         ),
         outputs=tuple(plane for head, plane in OUTPUTS.items() if head in heads),
         measured=_measured(config, result.best or {}, shlex.join(command)),

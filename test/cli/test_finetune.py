@@ -188,7 +188,13 @@ def bare(*arguments):
 
 @pytest.mark.parametrize(
     ('image_size', 'enlarged'),
-    [((640, 512), 1.5), ((590, 512), 896 / 590), ((1280, 1024), 1.0), ((1920, 1080), 1.0)],
+    [
+        ((448, 352), 800 / 448),
+        ((640, 512), 1.5),
+        ((590, 512), 896 / 590),
+        ((1280, 1024), 1.0),
+        ((1920, 1080), 1.0),
+    ],
 )
 def test_pairs_are_learned_from_at_the_size_at_which_they_are_matched(
     frames, weights, image_size, enlarged
@@ -200,7 +206,7 @@ def test_pairs_are_learned_from_at_the_size_at_which_they_are_matched(
     found = options.at_deployed_size(config, image_size)
     assert found.augment.scale == pytest.approx((enlarged * low, enlarged * high))
     assert replace(found, augment=config.augment) == config
-    native = replace(config, network={**config.network, 'native_size': True})
+    native = replace(config, network={**config.network, 'enlarged': []})
     assert options.at_deployed_size(native, image_size) == native
     set_by_hand = replace(options, changes=('augment.scale=[0.5, 0.6]',))
     _, config = set_by_hand.begin()

@@ -60,7 +60,7 @@ def test_files_training_and_self_checks_come_back(tmp_path: Path) -> None:
             sizes=((8, 4), (6, 4)),
             mean=(0.1, 0.2, 0.3),
             std=(1, 1, 1),
-            enlarged_up_to_px=1000,
+            enlarged=((7, 4, 1000), (3, 2, 2000)),
         ),
         outputs=(),
         files=(

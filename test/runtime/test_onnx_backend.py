@@ -149,11 +149,18 @@ def test_the_sizes_of_the_card_restrict_a_symbolic_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    ('size', 'searched_px'), [((40, 24), 170.0), ((64, 36), 170.0), ((65, 36), 255.0)]
+    ('size', 'searched_px'),
+    [
+        ((32, 24), 127.5),
+        ((40, 24), 170.0),
+        ((64, 32), 170.0),
+        ((64, 36), 255.0),
+        ((65, 32), 255.0),
+    ],
 )
 def test_where_the_network_enlarges_pictures_it_searches_less(size, searched_px) -> None:
-    # 64x36 px enlarged by 3/2 are 96x54.
-    backend = load(graph(), sizes=InputRule(enlarged_up_to_px=96 * 54))
+    # 32x32 px enlarged by 2 are 64x64, 64x32 px by 3/2 are 96x48; 64x36 are padded to 64x64.
+    backend = load(graph(), sizes=InputRule(enlarged=((2, 1, 64 * 64), (3, 2, 96 * 48))))
     assert backend.run(*pictures(*size)).max_disparity_px == searched_px
     assert load(graph()).run(*pictures(*size)).max_disparity_px == 255.0
 

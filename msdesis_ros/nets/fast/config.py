@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from msdesis_ros.core.errors import UsageError
 
@@ -10,6 +11,13 @@ from msdesis_ros.core.errors import UsageError
 MATCH_STRIDE, REFINE_STRIDE = 8, 4
 # Sides of the pictures must be multiples of this; the coarser levels round up.
 COARSEST_STRIDE = 32
+# (numerator, denominator, most pixels): pictures are enlarged by the quotient where they then have
+# no more pixels than that. The first that fits counts; none = no picture is enlarged.
+Enlargements = tuple[tuple[int, int, int], ...]
+# Small pictures are enlarged by 3/2 as long as they then have no more pixels than 1280x1024, so
+# that no picture costs more than one of that size that is taken as it is; and the smallest by 7/4,
+# as long as none of them costs more than one of 640x512.
+ENLARGED: Enlargements = ((7, 4, 960 * 768), (3, 2, 1280 * 1024))
 # What each mode answers, in the words of the model cards.
 HEADS_OF_MODE = {
     'multitask': frozenset({'disparity', 'instrument_mask', 'uncertainty'}),
@@ -89,17 +97,17 @@ class FastConfig:
     `size`: a key of SIZES. `max_disparity`: px of the full picture that the cost volume searches,
     a multiple of 8. `n_parts`: classes beside the background that the mask tells apart in
     training. `mode`: 'multitask', 'disparity' or 'segmentation', what the network answers.
-    `native_size`: small pictures are matched at their own size, instead of enlarged, and their
-    mask is looked for at the size of the others: about half the work, for larger errors
-    (`working_size`). Weights are the same in every mode and either way. Raises UsageError for
-    anything else.
+    `enlarged`: by how much small pictures are enlarged to be matched (`working_size`); with none,
+    they are matched at their own size, and their mask is looked for at the size of the others:
+    about half the work, for larger errors. Weights are the same in every mode and either way.
+    Raises UsageError for anything else.
     """
 
     size: str = 'base'
     max_disparity: int = 256
     n_parts: int = 3
     mode: str = 'multitask'
-    native_size: bool = False
+    enlarged: Enlargements = ENLARGED
 
     def __post_init__(self) -> None:
         for name, known in (('size', SIZES), ('mode', HEADS_OF_MODE)):
@@ -110,8 +118,7 @@ class FastConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f'{name} is {value!r}; expected a whole number from 1')
-        if not isinstance(self.native_size, bool):
-            raise UsageError(f'native_size is {self.native_size!r}; expected true or false')
+        object.__setattr__(self, 'enlarged', _checked_enlargements(self.enlarged))
         if self.max_disparity % MATCH_STRIDE:
             raise UsageError(
                 f'max_disparity is {self.max_disparity}; expected a multiple of {MATCH_STRIDE}'
@@ -130,3 +137,19 @@ class FastConfig:
     def heads(self) -> frozenset[str]:
         """What a deployment answers, in the words of the model cards."""
         return HEADS_OF_MODE[self.mode]
+
+
+def _checked_enlargements(given: Any) -> Enlargements:
+    """Tuples, of what may have come as lists."""
+    try:
+        found = tuple((int(n), int(d), int(most)) for n, d, most in given)
+        right = all(0 < d < n and most > 0 for n, d, most in found)
+        right = right and all(tuple(g) == f for g, f in zip(given, found, strict=True))
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        raise UsageError(
+            f'enlarged is {given!r}; expected rows of numerator, denominator and most pixels, '
+            'such as [[3, 2, 1310720]], or [] to enlarge nothing'
+        )
+    return found

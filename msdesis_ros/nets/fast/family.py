@@ -12,9 +12,9 @@ from msdesis_ros.nets.fast.config import (
     HEADS_OF_MODE,
     MATCH_STRIDE,
     SIZES,
+    Enlargements,
     FastConfig,
 )
-from msdesis_ros.nets.fast.working_size import MOST_PIXELS
 from msdesis_ros.nets.tensor_files import shape_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FastFamily(Family):
     config = FastConfig
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
-    use_options = frozenset({'mode', 'native_size'})
+    use_options = frozenset({'mode', 'enlarged'})
 
     def build(self, config: FastConfig) -> nn.Module:
         from msdesis_ros.nets.fast.model import FastStereo
@@ -70,11 +70,11 @@ class FastFamily(Family):
             'n_parts': config.n_parts,
         }
 
-    def enlarged_up_to_px(self, config: FastConfig) -> int | None:
-        return None if config.native_size else MOST_PIXELS
+    def enlarged(self, config: FastConfig) -> Enlargements:
+        return config.enlarged
 
-    def of_input(self, enlarged_up_to_px: int | None) -> dict[str, Any]:
-        return {'native_size': enlarged_up_to_px is None}
+    def of_input(self, enlarged: Enlargements) -> dict[str, Any]:
+        return {'enlarged': enlarged}
 
     def inputs(self, config: FastConfig) -> tuple[str, ...]:
         return ('left', 'right') if 'disparity' in config.heads else ('left',)

@@ -43,7 +43,7 @@ class MaskHead(nn.Module):
         super().__init__()
         trunk = config.widths.mask
         half, quarter, eighth, sixteenth, coarse = trunk.features
-        self.sizes = trunk.size, trunk.size if config.native_size else trunk.fine_size
+        self.sizes = trunk.size, trunk.fine_size if config.enlarged else trunk.size
         self.encoder = MaskEncoder(trunk)
         self.enter = conv_bn(coarse, WIDE)
         # What kind of picture it is: without any instrument, smoky, under water.

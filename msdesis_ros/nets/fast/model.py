@@ -105,7 +105,7 @@ class FastStereo(nn.Module):
 
     def _matched_at_working_size(self, left: Tensor, right: Tensor) -> FastOutput:
         given = left.shape[-2:]
-        working = given if self.config.native_size else working_size(*given)
+        working = working_size(*given, self.config.enlarged)
         if tuple(working) == tuple(given):
             found = self._matched(left, right)
             return FastOutput(found.disparity_px, found.log_scale)

@@ -86,7 +86,10 @@ def test_views_of_two_sizes_are_refused():
         ({'max_disparity': 100}, 'multiple of 8'),
         ({'max_disparity': True}, 'whole number'),
         ({'n_parts': 0}, 'whole number from 1'),
-        ({'native_size': 1}, 'expected true or false'),
+        ({'enlarged': 1}, 'expected rows'),
+        ({'enlarged': [[3, 2]]}, 'expected rows'),
+        ({'enlarged': [[2, 3, 100]]}, 'expected rows'),
+        ({'enlarged': [[3, 2, 100.5]]}, 'expected rows'),
         ({'encoder': 'light'}, 'msdesis_fast has no option encoder'),
     ],
 )

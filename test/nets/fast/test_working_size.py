@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from msdesis_ros.nets.fast.working_size import MOST_PIXELS, mask_size, working_size
+from msdesis_ros.nets.fast.working_size import mask_size, working_size
 from msdesis_ros.nets.registry import create_network
 
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
@@ -18,6 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 @pytest.mark.parametrize(
     ('given', 'wanted'),
     [
+        ((384, 480), (672, 864)),
+        ((480, 480), (864, 864)),
+        ((480, 512), (736, 768)),
         ((512, 640), (768, 960)),
         ((384, 1248), (576, 1888)),
         ((32, 32), (64, 64)),
@@ -27,24 +30,27 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
         ((1088, 1920), (1088, 1920)),
     ],
 )
-def test_sides_grow_by_half_and_stay_multiples_of_32(given, wanted):
+def test_sides_grow_and_stay_multiples_of_32(given, wanted):
     assert working_size(*given) == wanted
+    assert tuple(map(int, working_size(*map(torch.tensor, given)))) == wanted
+
+
+def test_the_first_enlargement_that_fits_counts():
+    both = (2, 1, 64 * 64), (3, 2, 96 * 96)
+    assert working_size(32, 32, both) == (64, 64)
+    assert working_size(32, 64, both) == (64, 96)
+    assert working_size(32, 32, both[::-1]) == (64, 64)
+    assert working_size(64, 64, both[:1]) == working_size(64, 64, ()) == (64, 64)
 
 
 def test_no_picture_within_the_limit_costs_more_than_one_of_1280x1024():
     sides = range(32, 2048, 32)
-    small = [(h, w) for h in sides for w in sides if h * w <= MOST_PIXELS]
+    small = [(h, w) for h in sides for w in sides if h * w <= 1280 * 1024]
     for height, width in small:
         working = working_size(height, width)
         assert all(side % 32 == 0 for side in working)
         # Rounding up to multiples of 32 comes on top.
-        assert (working[0] - 31) * (working[1] - 31) <= MOST_PIXELS
-
-
-def test_a_tensor_gives_the_same_as_a_number():
-    for height, width in ((512, 640), (32, 96), (736, 800), (1024, 1280)):
-        found = working_size(torch.tensor(height), torch.tensor(width))
-        assert tuple(map(int, found)) == working_size(height, width)
+        assert (working[0] - 31) * (working[1] - 31) <= 1280 * 1024
 
 
 def test_the_mask_of_small_pictures_alone_is_looked_for_at_the_finer_size():
@@ -64,9 +70,9 @@ def test_a_small_picture_is_matched_enlarged_and_answered_in_its_own_pixels(live
     left, right = torch.randn(2, 1, 3, 64, 96)
     with torch.no_grad():
         found = network.deployed(left, right)
-        # 96x64 by 3/2.
+        # 96x64 by 7/4.
         larger = [
-            functional.interpolate(view, (96, 160), mode='bilinear', align_corners=False)
+            functional.interpolate(view, (128, 192), mode='bilinear', align_corners=False)
             for view in (left, right)
         ]
         there = network(*larger)
@@ -75,8 +81,8 @@ def test_a_small_picture_is_matched_enlarged_and_answered_in_its_own_pixels(live
             for plane in (there.disparity_px, there.log_scale)
         ]
         mask = network(left, right).mask_logits
-    torch.testing.assert_close(found.disparity_px, smaller[0] * (96 / 160))
-    torch.testing.assert_close(found.log_scale, smaller[1] + math.log(96 / 160))
+    torch.testing.assert_close(found.disparity_px, smaller[0] * (96 / 192))
+    torch.testing.assert_close(found.log_scale, smaller[1] + math.log(96 / 192))
     torch.testing.assert_close(found.mask_logits, mask, rtol=0, atol=0)
     assert found.steps_px is None and found.match_logits is None
 
@@ -90,7 +96,7 @@ def test_a_large_picture_is_matched_as_it_is(lively):
     torch.testing.assert_close(found.log_scale, wanted.log_scale, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('size', [(512, 640), (576, 704), (736, 768), (1024, 1280)])
+@pytest.mark.parametrize('size', [(480, 480), (512, 640), (576, 704), (736, 768), (1024, 1280)])
 def test_the_budget_holds_for_what_is_enlarged(size):
     with torch.device('meta'):
         network = create_network('msdesis_fast').eval()
