@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from msdesis_ros.cli import model_options
 from msdesis_ros.cli.benchmark_models import BenchmarkModel, machine_description
+from msdesis_ros.cli.benchmark_pipeline import pipeline
+from msdesis_ros.cli.benchmark_report import (
+    backend_names,
+    open_backends,
+    show_table,
+    write_report,
+)
 from msdesis_ros.cli.sizes import parse_size
-from msdesis_ros.core.errors import MissingExtraError, UsageError
-from msdesis_ros.data.images import atomic_write
-from msdesis_ros.runtime.backend import Backend
+from msdesis_ros.core.errors import UsageError
 from msdesis_ros.runtime.comparison import PLANES, BackendTiming, compare_backends
 from msdesis_ros.runtime.self_check import check_pictures
 
@@ -30,6 +32,9 @@ benchmark_app = typer.Typer(no_args_is_help=True, help='Compare figures on this 
 @benchmark_app.callback()
 def benchmark() -> None:
     """Compare figures on this machine."""
+
+
+benchmark_app.command('pipeline')(pipeline)
 
 
 @benchmark_app.command('model')
@@ -73,9 +78,7 @@ def model(
         models_dir=models_dir,
         threads=threads,
     )
-    wanted = (backends or DEFAULT_BACKENDS).split(',')
-    if len(set(wanted)) != len(wanted):
-        raise UsageError(f'--backends {backends} names one backend twice')
+    wanted = backend_names(backends or DEFAULT_BACKENDS)
     report: dict[str, Any] = {
         'model': chosen.description,
         'machine': machine_description(),
@@ -85,7 +88,7 @@ def model(
     }
     for text in sizes:
         size = parse_size(text)
-        loaded, skipped = _load(chosen, wanted, size)
+        loaded, skipped = open_backends(wanted, lambda each, s=size: chosen.open(each, s))
         with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
             bar = progress.add_task(text, total=runs)
             timings = compare_backends(
@@ -99,26 +102,7 @@ def model(
             backend.close()
         report['sizes'][text] = {'backends': _figures(timings), 'skipped': skipped}
         _show(text, report['sizes'][text])
-    if json_file is not None:
-        with atomic_write(json_file) as path:
-            path.write_text(json.dumps(report, indent=2) + '\n', encoding='utf-8')
-        typer.echo(f'wrote {json_file}')
-
-
-def _load(
-    chosen: BenchmarkModel, wanted: list[str], size: tuple[int, int]
-) -> tuple[dict[str, Backend], dict[str, str]]:
-    """The backends that are installed, and why the others are not; UsageError where none is."""
-    loaded: dict[str, Backend] = {}
-    skipped: dict[str, str] = {}
-    for name in wanted:
-        try:
-            loaded[name] = chosen.open(name, size)
-        except MissingExtraError as error:
-            skipped[name] = str(error)
-    if not loaded:
-        raise UsageError(f'none of these backends is installed: {"; ".join(skipped.values())}')
-    return loaded, skipped
+    write_report(report, json_file)
 
 
 def _figures(timings: Mapping[str, BackendTiming]) -> dict[str, Any]:
@@ -145,7 +129,6 @@ def _figures(timings: Mapping[str, BackendTiming]) -> dict[str, Any]:
 
 
 def _show(size: str, result: Mapping[str, Any]) -> None:
-    """One line a backend: a table on a terminal, cells apart by tabs elsewhere."""
     titles = (size, 'median ms', 'p95', 'p99', 'least', 'processor ms', 'x', 'x at best')
     titles += tuple(f'greatest difference, {unit}' for unit in list(PLANES.values())[:2])
     rows = [
@@ -164,14 +147,4 @@ def _show(size: str, result: Mapping[str, Any]) -> None:
         )
         for name, figures in result['backends'].items()
     ]
-    console = Console()
-    if console.is_terminal:
-        table = Table(*titles, box=None, padding=(0, 1))
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    else:
-        for row in (titles, *rows):
-            typer.echo('\t'.join(row))
-    for name, reason in result['skipped'].items():
-        typer.echo(f'{name} was left out: {reason}', err=True)
+    show_table(titles, rows, result['skipped'])
