@@ -95,40 +95,42 @@ def finetune(
         rehearsal=rehearsal,
         changes=tuple(changes or ()),
     )
-    with ExitStack() as held, end_of(minutes) as end:
-        beginning, config = options.go_on(out) if resume else options.begin()
-        assert config.self_supervised is not None
-        settings = config.self_supervised.frames
-        broken = config.data.when_broken
-        source = OwnFramesSource(settings, 'train', check='content', when_broken=broken)
-        held_out = len(OwnFramesSource(settings, 'held_out', when_broken=broken))
-        width, height = source.image_size
-        image_sizes = image_sizes or [source.image_size]
-        require_sizes(image_sizes)
-        _say(
-            f'{settings.folder}: {len(source)} pairs of {width}x{height} px to learn from, '
-            f'{held_out} held out to compare on'
+    # Held until the last file is written.
+    with ExitStack() as held:
+        with end_of(minutes) as end:
+            beginning, config = options.go_on(out) if resume else options.begin()
+            assert config.self_supervised is not None
+            settings = config.self_supervised.frames
+            broken = config.data.when_broken
+            source = OwnFramesSource(settings, 'train', check='content', when_broken=broken)
+            held_out = len(OwnFramesSource(settings, 'held_out', when_broken=broken))
+            width, height = source.image_size
+            image_sizes = image_sizes or [source.image_size]
+            require_sizes(image_sizes)
+            _say(
+                f'{settings.folder}: {len(source)} pairs of {width}x{height} px to learn from, '
+                f'{held_out} held out to compare on'
+            )
+            look_at_rows(source, _say)
+            held.enter_context(alone_in(out))
+            if not resume:
+                config = options.at_deployed_size(config, source.image_size)
+                config = _with_rehearsal(config, out, rehearsal, seconds=60 * minutes)
+                _keep(beginning, config, out)
+            with shown(True) as show:
+                training = Training(config, out, resume=resume, say=_say, progress=show)
+                result = training.run(end)
+        if end.asked:
+            _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
+            raise typer.Exit(end.exit_code)
+        result = training.conclude()
+        _finish(
+            training,
+            beginning,
+            best=result.best,
+            image_sizes=image_sizes,
+            held_out=held_out,
         )
-        look_at_rows(source, _say)
-        held.enter_context(alone_in(out))
-        if not resume:
-            config = options.at_deployed_size(config, source.image_size)
-            config = _with_rehearsal(config, out, rehearsal, seconds=60 * minutes)
-            _keep(beginning, config, out)
-        with shown(True) as show:
-            training = Training(config, out, resume=resume, say=_say, progress=show)
-            result = training.run(end)
-    if end.asked:
-        _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
-        raise typer.Exit(end.exit_code)
-    result = training.conclude()
-    _finish(
-        training,
-        beginning,
-        best=result.best,
-        image_sizes=image_sizes,
-        held_out=held_out,
-    )
 
 
 def _with_rehearsal(

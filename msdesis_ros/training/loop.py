@@ -7,28 +7,25 @@ killed repeats itself to the bit. Frameworks go on from the epoch, or repeat its
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
-from msdesis_ros.training.batch import Batch
-from msdesis_ros.training.comparison import COMPARED, Comparison
+from msdesis_ros.training.comparison import Comparison
 from msdesis_ros.training.config import TrainConfig
-from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches, validation_batches
+from msdesis_ros.training.data import StepPlan, TrainingSet, training_batches
 from msdesis_ros.training.divergence import DivergenceWatch
-from msdesis_ros.training.fine_tuning import FineTuning
 from msdesis_ros.training.journal import VALIDATION, Journal, Progress
-from msdesis_ros.training.judge import Judge
 from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import learning_groups, network_of, objective_of
 from msdesis_ros.training.own_look import dressing_of
 from msdesis_ros.training.ranks import Ranks
+from msdesis_ros.training.selection import Selection
 from msdesis_ros.training.sources import mixtures_of
 from msdesis_ros.training.state_files import (
-    BEST,
     LAST,
     fingerprint,
     load_mask_encoder,
@@ -37,7 +34,7 @@ from msdesis_ros.training.state_files import (
     require_same,
     write_state,
 )
-from msdesis_ros.training.validation import Figures, validate
+from msdesis_ros.training.validation import Figures
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Training:
             torch.set_num_threads(config.run.threads)
         self.folder, self.ranks = folder, ranks
         self._say, self._progress = say, progress
-        self._mixture, self._validation = mixtures_of(
+        self._mixture, validation = mixtures_of(
             config, say=say if ranks.first else lambda sentence: None
         )
         self.config = config = _in_steps(config, self._mixture.epoch_size, ranks)
@@ -93,10 +90,18 @@ class Training:
             load_mask_encoder(network, Path(config.mask_encoder.weights))
         self._network = self._runner.placed(network)
         self._objective = objective_of(config, network)
-        self._judge: Judge | None = None
-        if isinstance(self._objective, FineTuning):
-            look = None if self._dress is None else self._dress.look
-            self._judge = self._objective.judge(look=look)
+        self._selection: Selection | None = None
+        if validation is not None:
+            self._selection = Selection(
+                config,
+                folder,
+                validation,
+                objective=self._objective,
+                runner=self._runner,
+                max_disparity=network.config.max_disparity,
+                look=None if self._dress is None else self._dress.look,
+                note=self._note,
+            )
         self._averaged = AveragedWeights(network, optimiser.ema_decay)
         self._optimiser = torch.optim.AdamW(
             learning_groups(config, network),
@@ -105,7 +110,6 @@ class Training:
         )
         self._watch = DivergenceWatch()
         self._window: dict[str, list[float]] = {}
-        self._best: dict[str, float] | None = None
         self._validated_step: int | None = None
         self.step = 0
         self._term_names: tuple[str, ...] = ()
@@ -153,28 +157,33 @@ class Training:
         return TrainResult(self.step, reason, self._best)
 
     @property
+    def _best(self) -> dict[str, float] | None:
+        return None if self._selection is None else self._selection.best
+
+    @property
     def data(self) -> str:
         """What it learns from, for a model card."""
         return self._mixture.described
 
     def compare(self) -> Figures | Comparison:
         """Figures of the weights as they are; needs a validation."""
-        return self._validate(self.network)
+        assert self._selection is not None
+        return self._selection.figures(self.network)
 
     def conclude(self) -> TrainResult:
         """Validate the last weights and what the objective has instead; keep them if best."""
-        if self._validation is not None:
+        if self._selection is not None:
             if self._validated_step != self.step:
-                self._keep_best(self._validate(self.network), self.network)
+                self._selection.offer(self.network, step=self.step)
             for part, network in self._objective.alternatives(self.network):
-                self._keep_best(self._validate(network), network, part=part)
+                self._selection.offer(network, step=self.step, part=part)
             write_state(self.folder / LAST, self._state())
         return TrainResult(self.step, None, self._best)
 
     def use_best(self) -> None:
         """Put the best weights of the validation into `network`, where there are some."""
-        if self._best is not None:
-            self.network.load_state_dict(read_state(self.folder / BEST)['network'])
+        if self._selection is not None:
+            self._selection.use_best(self.network)
 
     def _train_step(self, network, batch) -> list[float]:
         """One change of the weights: the norm of the gradients and the loss terms."""
@@ -221,11 +230,15 @@ class Training:
                     self.folder,
                     self._term_names,
                     done=self.step,
-                    figures=self._figures,
+                    figures=self._selection.names if self._selection else VALIDATION,
                     say=self._say,
                 )
-            self._journal.once(skipped)
+            self._note(skipped)
         self.step += 1
+
+    def _note(self, skipped: tuple[str, ...]) -> None:
+        if self._journal is not None:
+            self._journal.once(skipped)
 
     def _periodic(self, steps: int, *, ending: bool) -> None:
         """What comes after some steps: a row, a validation, a checkpoint."""
@@ -235,11 +248,9 @@ class Training:
             values = {name: total / count for name, (total, count) in self._window.items()}
             values['lr'] = self._optimiser.param_groups[-1]['lr']
             self._window = {}
-        validating = self._validation is not None and (self.step % run.validate_every == 0 or last)
-        if validating and self.ranks.first:
-            figures = self._validate(self.network)
-            values.update(asdict(figures))
-            self._keep_best(figures, self.network)
+        validating = self._selection is not None and (self.step % run.validate_every == 0 or last)
+        if self._selection is not None and validating and self.ranks.first:
+            values.update(asdict(self._selection.offer(self.network, step=self.step)))
             self._validated_step = self.step
         if values and self._journal is not None:
             self._journal.row(self.step, values)
@@ -247,44 +258,6 @@ class Training:
             write_state(self.folder / LAST, self._state())
         if validating:
             self.ranks.wait()
-
-    @property
-    def _figures(self) -> tuple[str, ...]:
-        return VALIDATION if self._judge is None else COMPARED
-
-    def _validate(self, network: torch.nn.Module) -> Figures | Comparison:
-        assert self._validation is not None
-        batches = self._noted(
-            validation_batches(self._validation, frames=self.config.data.validation_frames)
-        )
-        if self._judge is not None:
-            return self._judge.compare(network, batches)
-        return validate(
-            network,
-            batches,
-            runner=self._runner,
-            objective=self._objective,
-            max_disparity=self._network.config.max_disparity,
-        )
-
-    def _noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            if self._journal is not None:
-                self._journal.once(batch.skipped)
-            yield batch
-
-    def _keep_best(
-        self, figures: Figures | Comparison, network: torch.nn.Module, *, part: float = 1.0
-    ) -> None:
-        """part: of the way from the initial weights to those of this step."""
-        # A mask that is not trained says nothing about the weights.
-        task = self.config.task if self._objective.learns_mask else 'disparity'
-        score = figures.score(task)
-        if score is None or (self._best is not None and score >= self._best['score']):
-            return
-        self._best = {'score': score, 'step': self.step, 'part': part, **asdict(figures)}
-        state = {'network': network.state_dict(), 'figures': self._best}
-        write_state(self.folder / BEST, state)
 
     def _state(self) -> dict[str, object]:
         return {
@@ -309,7 +282,9 @@ class Training:
         self._optimiser.load_state_dict(state['optimiser'])
         self.network.load_state_dict(state['averaged'])
         self._watch.load(state['watch'])
-        self._window, self._best = state['window'], state['best']
+        self._window = state['window']
+        if self._selection is not None:
+            self._selection.best = state['best']
 
 
 def _in_steps(config: TrainConfig, pairs: int, ranks: Ranks) -> TrainConfig:

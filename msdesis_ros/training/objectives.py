@@ -149,9 +149,9 @@ class PublishedObjective(Objective):
             'multitask': (share, 1 - share),
         }[config.task]
         self.learns_mask = self._shares[1] > 0
-        self._finest = next(i for i, weight in enumerate(self._loss.scale_weights) if weight)
         self._head = network.disparity_head
-        self._head.finest_level = self._finest
+        weighted = (level for level, weight in enumerate(self._loss.scale_weights) if weight)
+        self._head.finest_level = next(weighted)
         self._head.keeps_features = self._shares[0] > 0 and self._loss.match_weight > 0
         self._max_disparity = network.config.max_disparity
         if network.config.n_classes != 1:
@@ -183,11 +183,11 @@ class PublishedObjective(Objective):
         disparities, logits = output
         if disparities is None:
             return Answer(None, logits)
-        return Answer(at_full_size(disparities[0], self._finest), logits)
+        return Answer(at_full_size(disparities[0], self._head.finest_level), logits)
 
     def _disparity(self, disparities, batch: Batch) -> Tensor:
         weights = self._loss.scale_weights
-        disparities = (None,) * self._finest + tuple(disparities)
+        disparities = (None,) * self._head.finest_level + tuple(disparities)
         if self._loss.disparity_loss == 'multiscale_smooth_l1':
             return multiscale_smooth_l1(
                 disparities,

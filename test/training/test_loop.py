@@ -19,6 +19,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
 from msdesis_ros.core.errors import FileFormatError, ModelError, UsageError  # noqa: E402
+from msdesis_ros.training import selection  # noqa: E402
 from msdesis_ros.training.data import StepPlan  # noqa: E402
 from msdesis_ros.training.divergence import DivergenceError  # noqa: E402
 from msdesis_ros.training.journal import METRICS_FILE  # noqa: E402
@@ -175,16 +176,15 @@ def test_pieces_of_unequal_size_count_by_their_pairs(first_step):
     assert first_step(6, 1, **same) == pytest.approx(first_step(3, 2, **same), rel=1e-4)
 
 
-def test_a_mask_that_is_not_trained_does_not_decide_what_is_best(tiny, shards, tmp_path):
-    config = tiny.tiny_config(shards, fast_loss={'mask': 0.0, 'dice': 0.0, 'parts': 0.0})
-    training = Training(config, tmp_path)
+def test_a_mask_that_is_not_trained_does_not_decide_what_is_best(
+    tiny, shards, tmp_path, monkeypatch
+):
     figures = Figures(float('nan'), float('nan'), float('nan'), 0.3)
-    training._keep_best(figures, training.network)
-    assert training._best is None
-    trained = Training(tiny.tiny_config(shards), tmp_path / 'both')
-    trained.folder.mkdir()
-    trained._keep_best(figures, trained.network)
-    assert trained._best is not None and trained._best['score'] == pytest.approx(0.7)
+    monkeypatch.setattr(selection, 'validate', lambda *_, **__: figures)
+    config = tiny.tiny_config(shards, fast_loss={'mask': 0.0, 'dice': 0.0, 'parts': 0.0})
+    assert Training(config, tmp_path / 'one').conclude().best is None
+    best = Training(tiny.tiny_config(shards), tmp_path / 'both').conclude().best
+    assert best is not None and best['score'] == pytest.approx(0.7)
 
 
 def test_averaged_weights_lag_behind(tiny, shards, tmp_path):
@@ -217,17 +217,15 @@ def test_it_learns(tiny, shards, tmp_path):
 
 
 def test_the_best_weights_are_kept_and_can_be_taken(tiny, shards, tmp_path, monkeypatch):
-    from msdesis_ros.training import loop
-
     scores = iter([3.0, 1.0, 2.0])
     kept = {}
 
     def judged(network, *_, **__):
-        figures = loop.Figures(next(scores), 0.0, 0.0, 0.0)
+        figures = Figures(next(scores), 0.0, 0.0, 0.0)
         kept[figures.epe_px] = {k: v.clone() for k, v in network.state_dict().items()}
         return figures
 
-    monkeypatch.setattr(loop, 'validate', judged)
+    monkeypatch.setattr(selection, 'validate', judged)
     training = Training(tiny.tiny_config(shards, run__validate_every=4), tmp_path)
     assert training.run().best['step'] == 8
     training.use_best()
