@@ -38,7 +38,7 @@ demo: $(READY) ## Run player, node and recorder on the sample; results in out/de
 # What runs nodes against the clock has the machine to itself; the rest shares it, file by file and with a thread each.
 # Training has processes of its own: ROS, OpenGL and OpenVINO leave threads behind that it should not share one with.
 # Every run takes place, and may have nothing to do (5) where ARGS picks tests.
-ALONE := test/ros test/cli/test_demo.py test/cli/test_doctor.py
+ALONE := test/ros test/cli/test_benchmark_node.py test/cli/test_demo.py test/cli/test_doctor.py
 TOGETHER := -n 2 --dist loadfile
 test: $(READY_TO_TEST) ## Run the tests with format, lint, types and import rules (ARGS="-k name" picks some)
 	@failed=0; \

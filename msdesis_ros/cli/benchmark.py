@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from msdesis_ros.cli import model_options
 from msdesis_ros.cli.benchmark_models import BenchmarkModel, machine_description
+from msdesis_ros.cli.benchmark_node import node
 from msdesis_ros.cli.benchmark_pipeline import pipeline
 from msdesis_ros.cli.benchmark_report import (
     backend_names,
@@ -35,6 +36,7 @@ def benchmark() -> None:
 
 
 benchmark_app.command('pipeline')(pipeline)
+benchmark_app.command('node')(node)
 
 
 @benchmark_app.command('model')

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from msdesis_ros.cli import model_options, rig_options
+from msdesis_ros.cli.player_options import PlayerOptions
 from msdesis_ros.core.errors import FileFormatError, MissingExtraError, UsageError
 from msdesis_ros.core.prediction import require_equal_size
 from msdesis_ros.data.images import atomic_write, read_rgb
@@ -19,7 +20,6 @@ from msdesis_ros.runtime.factory import require_usable
 from msdesis_ros.runtime.model_card import SGBM_FAMILY
 
 if TYPE_CHECKING:
-    from msdesis_ros.cli.demo_graph import PlayerOptions
     from msdesis_ros.runtime.model_card import ModelCard
 
 OUTPUT_FILES = ('report.json', 'demo.mcap', 'overview.png', 'points.ply')
@@ -63,7 +63,7 @@ def demo(
 
     Example: msdesis demo --left left.png --right right.png --calibration stereo.json
     """
-    from msdesis_ros.cli.demo_graph import DemoGraph, PlayerOptions
+    from msdesis_ros.cli.demo_graph import DemoGraph
     from msdesis_ros.cli.demo_report import write_results
 
     card = load_card(model, models_dir)
@@ -155,7 +155,6 @@ def _play_recording(
     geometry: dict[str, Any],
 ) -> PlayerOptions:
     """How the recording is played: at the rate asked for, or as recorded if that can be kept."""
-    from msdesis_ros.cli.demo_graph import PlayerOptions
     from msdesis_ros.data.stereo_recording import COMPRESSED, StereoRecording
 
     recording = StereoRecording(path)

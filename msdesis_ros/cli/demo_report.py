@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from msdesis_ros.cli.node_account import figures, values_of
 from msdesis_ros.core.errors import MsdesisError
 from msdesis_ros.core.health import Percentiles
 from msdesis_ros.core.surface import LABEL_INSTRUMENT, unpack
@@ -55,13 +56,13 @@ class _Recording:
         current: dict[str, Any] = {}
         for topic, _, message in read_messages(path, [*RESULTS, MASK, '/diagnostics']):
             if topic == '/diagnostics':
-                if 'processed' in (values := _values(message)):
+                if 'processed' in (values := values_of(message)):
                     self.node = values
                 continue
             stamp = _stamp_ns(message)
             self.stamps.setdefault(topic, []).append(stamp)
             if topic == '/status':
-                self.pairs.append(_values(message))
+                self.pairs.append(values_of(message))
             if topic in FRAME:
                 if current.get('stamp') != stamp:
                     current = {'stamp': stamp}
@@ -80,10 +81,10 @@ class _Recording:
             'pairs_sent': sent['pairs_sent'],
             'pairs_processed': len(processed),
             'published': {topic.lstrip('/'): len(s) for topic, s in self.stamps.items()},
-            'dropped': _figures(self.node, 'dropped.', int),
+            'dropped': figures(self.node, 'dropped.', int),
             'fps': (len(stamps) - 1) / duration_s if duration_s > 0 else 0.0,
             'latency_ms': {'p50': latency.p50, 'p95': latency.p95, 'p99': latency.p99},
-            'stages_ms': _figures(self.node, 'stage_ms.', float),
+            'stages_ms': figures(self.node, 'stage_ms.', float),
             'image_size': sent['image_size'],
             'model': {
                 'name': self.node['model'],
@@ -129,14 +130,6 @@ def _stamp_ns(message: Any) -> int:
     # As `ros.messages.stamp_ns`, whose module needs ROS messages; a report does not.
     stamp = message.header.stamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def _values(array: Any) -> dict[str, str]:
-    return {pair.key: pair.value for pair in array.status[0].values}
-
-
-def _figures(values: dict[str, str], prefix: str, kind: type) -> dict[str, Any]:
-    return {k[len(prefix) :]: kind(v) for k, v in values.items() if k.startswith(prefix)}
 
 
 def _plane(image: Any) -> np.ndarray:

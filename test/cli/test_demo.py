@@ -192,35 +192,6 @@ def fast(tmp_path_factory, record_stereo) -> Path:
     return record_stereo(tmp_path_factory.mktemp('fast') / 'in.mcap', count=12)
 
 
-def test_the_demo_waits_for_a_slow_node_until_it_says_that_it_has_no_pair_left(monkeypatch):
-    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-
-    from msdesis_ros.cli import demo_graph
-
-    def said(**counts: int) -> DiagnosticArray:
-        values = [KeyValue(key=k.replace('__', '.'), value=str(n)) for k, n in counts.items()]
-        return DiagnosticArray(status=[DiagnosticStatus(values=values)])
-
-    now_s = 100.0
-    monkeypatch.setattr(demo_graph.time, 'monotonic', lambda: now_s)
-    watcher = demo_graph._Watcher(())
-    watcher._hear(said(paired=5, alone_left=0, processed=5))
-    watcher.begin_to_wait()
-    now_s += 2 * demo_graph.QUIET_S
-    assert not watcher.node_is_done(), 'that was said before all was sent'
-    watcher._hear(said(processed=0))
-    assert not watcher.node_is_done(), 'that was said before the node took anything'
-    counts = {'paired': 6, 'alone_left': 1, 'dropped__overload': 3, 'dropped__late_left': 2}
-    watcher._hear(said(processed=3, **counts))
-    assert not watcher.node_is_done(), 'one pair is left'
-    watcher._hear(said(processed=4, **counts))
-    assert watcher.node_is_done()
-    watcher._count(None)
-    assert not watcher.node_is_done(), 'more may come'
-    now_s += 2 * demo_graph.QUIET_S
-    assert watcher.node_is_done()
-
-
 def test_a_recording_runs_through_the_real_graph_with_the_results_of_its_replay(
     recorded, tmp_path
 ):

@@ -416,7 +416,7 @@ def test_the_demo_runs_a_model_of_another_folder(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(demo_graph, 'Child', Child)
-    monkeypatch.setattr(demo_graph, '_enter_private_domain', dict)
+    monkeypatch.setattr(demo_graph, 'enter_private_domain', lambda _: {})
     monkeypatch.chdir(tmp_path)
     sgbm_card(tmp_path / 'cards')
     command = ['demo', '--model', 'ours', '--models-dir', 'cards', '--out', 'out']
