@@ -42,6 +42,7 @@ IN_SMALL = {
     'docs/results/cpu-backends.md': 'cli/test_benchmark.py',
     'docs/results/msdesis_fast.md': 'cli/test_evaluate.py',
     'docs/results/msdesis_light.md': 'cli/test_evaluate.py',
+    'docs/results/performance.md': 'cli/test_benchmark_node.py',
     'docs/results/synthetic-data.md': 'cli/test_synth.py',
     'docs/sample.md': 'cli/test_synth.py',
     'docs/topics.md': 'cli/test_replay.py',
