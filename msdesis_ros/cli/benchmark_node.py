@@ -235,10 +235,11 @@ def _show(size: str, result: Mapping[str, Any]) -> None:
     """Lines of each backend: at its peak, and at each rate."""
     rows = []
     for backend, found in result['backends'].items():
-        peak = 'none' if found['peak_hz'] is None else f'peak {found["peak_hz"]:g}'
-        limit = {'player': 'the player could send no more', 'range': 'the highest asked for'}
-        remark = limit.get(found['peak_limited_by'], '')
-        rows.append((backend, peak, *_cells(found['peak'], remark)))
+        # A node that was not at its limit keeps up with that rate at least.
+        least = '' if found['peak_limited_by'] == 'node' else '>= '
+        peak = 'none' if found['peak_hz'] is None else f'{least}{found["peak_hz"]:g}'
+        remark = 'the player sends no more' if found['peak_limited_by'] == 'player' else ''
+        rows.append((backend, f'peak {peak}', *_cells(found['peak'], remark)))
         for rate_hz, figures in found['rates'].items():
             rows.append((backend, rate_hz, *_cells(figures, '')))
     show_table((size, *TITLES), rows, result['skipped'])

@@ -200,10 +200,26 @@ def test_the_report_has_peak_and_rates_of_each_backend(measured, run_command, tm
     assert len({len(row) for row in rows}) == 1
     assert rows[0][1] == f'peak {slow["peak_hz"]:g}'
     assert rows[2][1:5] == ['30', '200', '134', '33.0%'] and rows[2][-1] == 'overload 66'
+    assert fast['peak_limited_by'] == slow['peak_limited_by'] == 'node'
     assert rows[3][-1].startswith('no result: the player sent 50.0 Hz only')
     assert rows[3][5:11] == ['-'] * 6
     assert 'the pictures of 1280x1024 are enlarged from 640x512' in told
     assert 'torch was left out: PyTorch is not installed' in warned
+
+
+@pytest.mark.parametrize(
+    ('player_hz', 'highest_hz', 'remark'),
+    [(1e9, 15, '-'), (12.0, 120, 'the player sends no more')],
+)
+def test_a_peak_that_is_not_the_limit_of_the_node_is_a_lower_bound(
+    measured, run_command, player_hz, highest_hz, remark
+):
+    measured.player_hz = player_hz
+    code, told, _ = run_command('benchmark')(
+        'node', '--backends', 'openvino', '--rate', 5, '--runs', 1, '--peak-to', highest_hz
+    )
+    row = told.splitlines()[1].split('\t')
+    assert code == 0 and row[1].startswith('peak >= ') and row[-1] == remark
 
 
 @pytest.mark.parametrize(
