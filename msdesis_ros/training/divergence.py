@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from msdesis_ros.core.errors import MsdesisError
 
-# Steps over which the first loss is averaged, and over which the present one is.
-_FIRST, _PRESENT = 50, 50
+# Steps of which the first loss is the median, and of which the present one is: many, for where a
+# step is a single pair, a few of them make most of every mean.
+_FIRST, _PRESENT = 100, 200
 _WORSE = 2.0
 _BAD_GRADIENTS = 10
 
@@ -19,11 +23,13 @@ class DivergenceError(MsdesisError, RuntimeError):
 
 class DivergenceWatch:
     """Raises DivergenceError for a loss that is no number, gradients that are none ten times in a
-    row, or a loss that stays twice as high as in the first steps.
+    row, or a loss that stays twice as high as in the first steps, in the median.
     """
 
     def __init__(self) -> None:
-        self._seen, self._first, self._present, self._bad = 0, 0.0, 0.0, 0
+        self._first: float | None = None
+        self._recent: deque[float] = deque(maxlen=_PRESENT)
+        self._bad = 0
 
     def loss(self, step: int, terms: Mapping[str, float]) -> None:
         """Look at the terms of one step's loss."""
@@ -33,15 +39,15 @@ class DivergenceWatch:
                 f'the training diverged at step {step}: the loss term {", ".join(wrong)} is '
                 f'{terms[wrong[0]]}; lower optimiser.schedule.lr, or use run.precision fp32'
             )
-        value = sum(terms.values())
-        self._seen += 1
-        share = 1 / min(self._seen, _PRESENT)
-        self._present += share * (value - self._present)
-        if self._seen <= _FIRST:
-            self._first = self._present
-        elif self._first > 0 and self._present > _WORSE * self._first:
+        self._recent.append(sum(terms.values()))
+        present = statistics.median(self._recent)
+        if self._first is None:
+            if len(self._recent) == _FIRST:
+                self._first = present
+            return
+        if 0 < _WORSE * self._first < present:
             raise DivergenceError(
-                f'the training diverged: around step {step} the loss is {self._present:.4g}, '
+                f'the training diverged: around step {step} the loss is {present:.4g}, '
                 f'{_WORSE:g} times that of the first {_FIRST} steps ({self._first:.4g}); lower '
                 'optimiser.schedule.lr or give it a longer warm-up'
             )
@@ -57,14 +63,12 @@ class DivergenceWatch:
             )
         return not self._bad
 
-    def state(self) -> list[float]:
-        """As numbers, for a checkpoint."""
-        return [self._seen, self._first, self._present, self._bad]
+    def state(self) -> dict[str, Any]:
+        """As plain values, for a checkpoint."""
+        return {'first': self._first, 'recent': list(self._recent), 'bad': self._bad}
 
-    def load(self, state: list[float]) -> None:
-        """Go on from `state()`."""
-        self._seen, self._first, self._present, self._bad = (
-            int(state[0]),
-            *state[1:3],
-            int(state[3]),
-        )
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`; from that of a version with other figures, begin anew."""
+        if isinstance(state, dict):
+            self._first, self._bad = state['first'], state['bad']
+            self._recent = deque(state['recent'], maxlen=_PRESENT)
