@@ -154,8 +154,8 @@ def _as_asked(family: Family, found: Any, asked: Mapping[str, Any], source: str)
     foreign = sorted(set(asked) - {each.name for each in fields(found)})
     if foreign:
         raise ModelError(
-            f'{source} holds a network of the family {family.name}, which has no '
-            f'{foreign[0]} to set; leave it out, or give another file'
+            f'{source} holds a network of the family {family.name}, which has no {foreign[0]}; '
+            f'leave it out, or give another file'
         )
     config = replace(found, **asked)
     wanted, there = family.fixed(config), family.fixed(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,9 @@ class InputRule:
     from 0 to 1): how weights were trained; None = as the authors of MSDESIS. The torch backends
     and the export put them into the network; an ONNX file has them inside already.
     `enlarged`: rows of (numerator, denominator, most pixels): the network itself enlarges
-    pictures, padded to multiples of 32, by the quotient where they then have no more pixels than
-    that, and searches in them that much less of its disparities. The first row that fits counts;
-    none = it takes them as they are.
+    pictures, padded to multiples of 32, by the quotient (to multiples of 32 again, upwards) where
+    they then have no more pixels than that, and searches in them that much less of its
+    disparities. The first row that fits counts; none = it takes them as they are.
     """
 
     multiple_of: int = 1
@@ -71,10 +70,11 @@ class InputRule:
 
     def searched_px(self, image_size: tuple[int, int], most_px: float) -> float:
         """The largest disparity searched in (width, height) pictures; most_px: in large ones."""
-        pixels = math.prod(-(-side // PADDED_TO) * PADDED_TO for side in image_size)
+        width, height = (-(-side // PADDED_TO) * PADDED_TO for side in image_size)
         for numerator, denominator, limit in self.enlarged:
-            if numerator**2 * pixels <= denominator**2 * limit:
-                return most_px * denominator / numerator
+            if numerator**2 * width * height <= denominator**2 * limit:
+                step = denominator * PADDED_TO
+                return most_px * width / (-(-numerator * width // step) * PADDED_TO)
         return most_px
 
     def require(self, image_size: tuple[int, int], *, model: str) -> None:
