@@ -24,9 +24,9 @@ from msdesis_ros.cli.benchmark_node_rates import (
     in_turns,
     most_searches,
 )
-from msdesis_ros.cli.benchmark_pipeline import USUAL_BACKENDS
 from msdesis_ros.cli.benchmark_report import (
-    backend_names,
+    USUAL_BACKENDS,
+    backends_of,
     open_backends,
     show_table,
     write_report,
@@ -115,11 +115,7 @@ def node(
     plan = NodePlan(tuple(rates), runs, seconds, peak_from, peak_to)
     parsed = {text: parse_size(text) for text in sizes}
     card = load_card(model, models_dir)
-    wanted = (
-        backend_names(backends)
-        if backends
-        else [each for each in USUAL_BACKENDS if each in card.backends]
-    )
+    wanted = backends_of(card, backends)
     usable, skipped = open_backends(wanted, functools.partial(require_usable, card))
     report: dict[str, Any] = {
         'model': {'card': model, 'files': {file.path: file.sha256 for file in card.files}},

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import Progress
 
 from msdesis_ros.cli import model_options
 from msdesis_ros.cli.benchmark_models import machine_description
 from msdesis_ros.cli.benchmark_report import (
-    backend_names,
+    USUAL_BACKENDS,
+    backends_of,
     open_backends,
     show_table,
     write_report,
 )
+from msdesis_ros.cli.progress import progress_bar
 from msdesis_ros.cli.rig_options import rig_from_options
 from msdesis_ros.cli.sizes import parse_size
 from msdesis_ros.core.prediction import RawPair
@@ -29,9 +29,6 @@ from msdesis_ros.runtime.cards import DEFAULT_MODEL, load_card
 from msdesis_ros.runtime.factory import create_backend
 from msdesis_ros.runtime.pipeline import PerceptionPipeline
 from msdesis_ros.runtime.pipeline_timing import PipelineTiming, compare_pipelines
-
-# Of those that a card has: what runs on any machine.
-USUAL_BACKENDS = ('onnxruntime', 'openvino', 'torch', 'opencv')
 
 
 def pipeline(
@@ -56,8 +53,7 @@ def pipeline(
     Example: msdesis benchmark pipeline --backends onnxruntime,openvino --size 1280x1024
     """
     card = load_card(name, models_dir)
-    usual = [each for each in USUAL_BACKENDS if each in card.backends]
-    wanted = backend_names(backends) if backends else usual
+    wanted = backends_of(card, backends)
     report: dict[str, Any] = {
         'model': name,
         'machine': machine_description(),
@@ -73,7 +69,7 @@ def pipeline(
         size = parse_size(text)
         pairs, rig = _sample(size)
         loaded, skipped = open_backends(wanted, opened)
-        with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
+        with progress_bar() as progress:
             bar = progress.add_task(text, total=runs)
             timings = compare_pipelines(
                 {each: PerceptionPipeline(backend) for each, backend in loaded.items()},

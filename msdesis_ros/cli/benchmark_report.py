@@ -14,6 +14,10 @@ from rich.table import Table
 from msdesis_ros.core.errors import MissingExtraError, UsageError
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.runtime.backend import Backend
+from msdesis_ros.runtime.model_card import ModelCard
+
+# Of those that a card has: what runs on any machine.
+USUAL_BACKENDS = ('onnxruntime', 'openvino', 'torch', 'opencv')
 
 
 def backend_names(text: str) -> list[str]:
@@ -22,6 +26,13 @@ def backend_names(text: str) -> list[str]:
     if len(set(names)) != len(names):
         raise UsageError(f'--backends {text} names one backend twice')
     return names
+
+
+def backends_of(card: ModelCard, text: str | None) -> list[str]:
+    """Those of `--backends`, or the usual ones that a card has."""
+    if text:
+        return backend_names(text)
+    return [name for name in USUAL_BACKENDS if name in card.backends]
 
 
 def open_backends(
