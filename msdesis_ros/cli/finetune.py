@@ -119,7 +119,9 @@ def finetune(
                 _keep(beginning, config, out)
             with shown(True) as show:
                 training = Training(config, out, resume=resume, say=_say, progress=show)
-                result = training.run(end)
+                # Any other schedule of --set says itself how the rate falls.
+                constant = config.optimiser.schedule.kind == 'constant'
+                result = training.run(end, should_fall=end.half_over if constant else _never)
         if end.asked:
             _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
             raise typer.Exit(end.exit_code)
@@ -239,6 +241,10 @@ def _show(comparison: Comparison, title: str, held_out: int) -> None:
         if label is general:
             table.add_row('of a pair, in the geometric mean', '', f'{comparison.forgotten:+.1%}')
     Console().print(table)
+
+
+def _never() -> bool:
+    return False
 
 
 def _say(sentence: str) -> None:

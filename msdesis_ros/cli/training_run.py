@@ -20,6 +20,7 @@ class End:
     def __init__(self, minutes: float | None) -> None:
         self._minutes = minutes
         self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        self._half: float | None = None
         self.asked: str | None = None
         # As a shell counts it; 0 where the time is up or the work is done.
         self.exit_code = 0
@@ -29,6 +30,14 @@ class End:
             return self.asked
         over = self._deadline is not None and time.monotonic() > self._deadline
         return f'{self._minutes:g} minutes are over' if over else None
+
+    def half_over(self) -> bool:
+        """Whether half of the time is over that was left at the first call of this."""
+        if self._deadline is None:
+            return False
+        if self._half is None:
+            self._half = (time.monotonic() + self._deadline) / 2
+        return time.monotonic() > self._half
 
     def ask(self, number: int, frame: object) -> None:
         """A signal came; the second one raises KeyboardInterrupt."""

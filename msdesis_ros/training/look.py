@@ -28,11 +28,11 @@ _SQUARE, _BANDS = 64, 16
 _KERNEL = 17
 # Power of a signal that is none, levels squared; and how many bands say how blurred it is.
 _LEAST_POWER, _LEAST_BANDS = 0.02, 3
-# What colours are of, at least.
-_LEAST_PIXELS = 256
-# Where the distributions of levels are laid on each other, shares of the pixels; every eleventh
-# pixel is enough to tell.
+# What colours are of, at least: so many of every eleventh.
+_LEAST_PIXELS = 32
+# Where the distributions of levels are laid on each other, shares of the pixels.
 _SHARES = np.array([0.5, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99.5]) / 100
+# Every eleventh pixel is enough to tell.
 _SAMPLED = 11
 _LAPLACIANS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 # Standard deviation of what `_LAPLACIANS` makes of white noise of deviation 1, over the median.
@@ -133,7 +133,7 @@ def colours_of(*views: np.ndarray) -> Colours | None:
     """Of views, H x W x 3 each, without what is black; None where hardly anything is left."""
     count, total, squares = 0, np.zeros(3), np.zeros((3, 3))
     for view in views:
-        pixels = view[view.max(axis=2) >= DARK].astype(np.float64)
+        pixels = _some_lit(view).astype(np.float64)
         count += len(pixels)
         total += pixels.sum(axis=0)
         squares += pixels.T @ pixels
@@ -145,9 +145,24 @@ def colours_of(*views: np.ndarray) -> Colours | None:
 
 def noise_of(view: np.ndarray) -> np.ndarray:
     """Standard deviation of the white noise in H x W x 3, of each channel."""
-    answer = np.abs(cv2.filter2D(view.astype(np.float32), cv2.CV_32F, _LAPLACIANS))
-    inside = answer[1:-1, 1:-1][view[1:-1, 1:-1].max(axis=2) >= DARK]
+    answer = cv2.filter2D(view.astype(np.float32), cv2.CV_32F, _LAPLACIANS)
+    inside = np.abs(_some_lit(view[1:-1, 1:-1], answer[1:-1, 1:-1]))
     return np.median(inside, axis=0) * _DEVIATION if len(inside) else np.zeros(3)
+
+
+def _lit(view: np.ndarray) -> np.ndarray:
+    """... x 3 -> ... bool: not black. Much faster than a maximum over an axis of 3."""
+    red, green, blue = (view[..., channel] >= DARK for channel in range(3))
+    return red | green | blue
+
+
+def _some_lit(view: np.ndarray, plane: np.ndarray | None = None) -> np.ndarray:
+    """N x 3: of every eleventh pixel of the view that is not black its colour, or what `plane`,
+    H x W x 3, has there.
+    """
+    plane = view if plane is None else plane
+    sampled, there = (each.reshape(-1, 3)[::_SAMPLED] for each in (plane, view))
+    return sampled[_lit(there)]
 
 
 def spectrum_of(view: np.ndarray) -> np.ndarray | None:
@@ -155,7 +170,7 @@ def spectrum_of(view: np.ndarray) -> np.ndarray | None:
     the picture that is free of black.
     """
     brightness = view.astype(np.float32) @ np.float32(LUMA)
-    lit = view.max(axis=2) >= DARK
+    lit = _lit(view)
     window = np.outer(np.hanning(_SQUARE), np.hanning(_SQUARE)).astype(np.float32)
     frequency = np.fft.fftfreq(_SQUARE)
     radius = np.hypot(frequency[:, None], frequency[: _SQUARE // 2 + 1])
@@ -183,9 +198,9 @@ def _coloured_as(
     """
     found = []
     for view, wanted in zip((sample.left, sample.right), colours, strict=True):
-        matrix = _between(plain.covariance, wanted.covariance).astype(np.float32)
-        around = view.astype(np.float32) - plain.mean.astype(np.float32)
-        found.append(around @ matrix.T + wanted.mean.astype(np.float32))
+        matrix = _between(plain.covariance, wanted.covariance)
+        shift = wanted.mean - matrix @ plain.mean
+        found.append(cv2.transform(view.astype(np.float32), np.column_stack((matrix, shift))))
     return found
 
 
@@ -207,10 +222,7 @@ def _curves_between(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) ->
     """3 x 2 x k: the levels of `theirs`, and those of `ours` with as many pixels below; not
     steeper, nor flatter, than colours may be stretched.
     """
-    levels = [
-        np.concatenate([view[view.max(axis=2) >= DARK][::_SAMPLED] for view in views])
-        for views in (ours, theirs)
-    ]
+    levels = [np.concatenate([_some_lit(view) for view in views]) for views in (ours, theirs)]
     if not all(map(len, levels)):
         return np.broadcast_to(np.float64([0, 255]), (3, 2, 2))
     wanted, had = (np.quantile(pixels, _SHARES, axis=0) for pixels in levels)

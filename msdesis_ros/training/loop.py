@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from msdesis_ros.training.model_runner import AveragedWeights, Runner, device_of
 from msdesis_ros.training.objectives import learning_groups, network_of, objective_of
 from msdesis_ros.training.own_look import dressing_of
 from msdesis_ros.training.ranks import Ranks
+from msdesis_ros.training.schedules import Fall
 from msdesis_ros.training.selection import Selection
 from msdesis_ros.training.sources import mixtures_of
 from msdesis_ros.training.state_files import (
@@ -108,6 +109,7 @@ class Training:
             lr=optimiser.schedule.lr,
             weight_decay=optimiser.weight_decay,
         )
+        self._fall: Fall | None = None
         self._watch = DivergenceWatch()
         self._window: dict[str, list[float]] = {}
         self._validated_step: int | None = None
@@ -122,11 +124,18 @@ class Training:
         """The averaged network, in eval mode."""
         return self._averaged.network
 
-    def run(self, should_stop: Callable[[], str | None] = lambda: None) -> TrainResult:
+    def run(
+        self,
+        should_stop: Callable[[], str | None] = lambda: None,
+        *,
+        should_fall: Callable[[], bool] = lambda: False,
+    ) -> TrainResult:
         """Train to the last step, or until `should_stop` gives a reason after a step.
 
-        Either way a checkpoint is written. Raises DivergenceError where the training is lost (the
-        last checkpoint stays as it was), FileFormatError for a broken record.
+        Once `should_fall` says so after a step, the rate falls to nothing in as many steps as
+        there were before it in this run, which then ends. Either way a checkpoint is written.
+        Raises DivergenceError where the training is lost (the last checkpoint stays as it was),
+        FileFormatError for a broken record.
         """
         steps = self.config.optimiser.schedule.steps
         batches = training_batches(
@@ -136,17 +145,23 @@ class Training:
             workers=self.config.data.workers,
         )
         shared = self.ranks.shared(self._network)
-        reason, begin, pairs = None, time.monotonic(), 0
+        reason, first, begin, pairs = None, self.step, time.monotonic(), 0
         for batch in batches:
             values = self._train_step(shared, batch)
             stop = should_stop() if self.ranks.first else None
-            values.append(float(stop is not None))
-            *means, stopping = self.ranks.mean(values, self._runner.device)
+            falls = self.ranks.first and self._fall is None and should_fall()
+            values += [float(falls), float(stop is not None)]
+            *means, falling, stopping = self.ranks.mean(values, self._runner.device)
             self._account(means, batch.skipped)
+            if falling:
+                self._fall = Fall(self.step, self.step - first)
+            elif self._fall is not None and self.step >= self._fall.end:
+                stop, stopping = 'the rate has fallen to nothing', 1.0
             pairs += batch.left.shape[0] * self.ranks.size
             if self.ranks.first:
                 speed = pairs / max(time.monotonic() - begin, 1e-9)
-                self._progress(Progress(self.step, steps, sum(means[1:]), speed))
+                last = steps if self._fall is None else min(self._fall.end, steps)
+                self._progress(Progress(self.step, last, sum(means[1:]), speed))
             self._periodic(steps, ending=stopping > 0)
             if stopping:
                 reason = stop or 'the first process asked to stop'
@@ -171,7 +186,11 @@ class Training:
         return self._selection.figures(self.network)
 
     def conclude(self) -> TrainResult:
-        """Validate the last weights and what the objective has instead; keep them if best."""
+        """Validate the last weights and what the objective has instead; keep them if best.
+
+        What goes on from here does so at the full rate.
+        """
+        self._fall = None
         if self._selection is not None:
             if self._validated_step != self.step:
                 self._selection.offer(self.network, step=self.step)
@@ -189,6 +208,8 @@ class Training:
         """One change of the weights: the norm of the gradients and the loss terms."""
         settings = self.config.optimiser
         lr = settings.schedule.lr_at(self.step)
+        if self._fall is not None:
+            lr *= self._fall.share_at(self.step)
         for group in self._optimiser.param_groups:
             group['lr'] = lr * group['lr_share']
         self._objective.prepare(self._network)
@@ -269,6 +290,7 @@ class Training:
             'averaged': self.network.state_dict(),
             'watch': self._watch.state(),
             'window': self._window,
+            'fall': None if self._fall is None else astuple(self._fall),
             'best': self._best,
         }
 
@@ -283,6 +305,7 @@ class Training:
         self.network.load_state_dict(state['averaged'])
         self._watch.load(state['watch'])
         self._window = state['window']
+        self._fall = None if state.get('fall') is None else Fall(*state['fall'])
         if self._selection is not None:
             self._selection.best = state['best']
 

@@ -78,5 +78,24 @@ class Schedule:
         return _cosine(self.lr, self.lr * _END, done)
 
 
+@dataclass(frozen=True)
+class Fall:
+    """How a training ends whose time is limited, not its steps: from step `begin` on the rate of
+    its schedule falls to nothing within `steps` steps, along a cosine.
+    """
+
+    begin: int
+    steps: int
+
+    @property
+    def end(self) -> int:
+        """The first step that would have no rate."""
+        return self.begin + self.steps
+
+    def share_at(self, step: int) -> float:
+        """Of the rate, with which step `step` is made."""
+        return _cosine(1.0, 0.0, min(max(step - self.begin, 0) / self.steps, 1.0))
+
+
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -179,7 +179,7 @@ def test_black_around_a_round_view_counts_for_no_colour():
     framed = view.copy()
     framed[:, :40] = framed[:, -40:] = 3
     inside, seen = colours_of(view[:, 40:-40]), colours_of(framed)
-    assert seen.mean == pytest.approx(inside.mean)
+    assert seen.mean == pytest.approx(inside.mean, abs=0.5)  # of every eleventh pixel
     assert colours_of(np.full_like(view, 3)) is None
 
 

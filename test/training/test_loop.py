@@ -81,6 +81,50 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tiny, shards, tmp_path, lay
     assert same_weights(second.network, straight.network)
 
 
+FULL_RATE = 0.002
+# After three steps at the full rate as many in which it falls.
+FALLING = [1.0, 1.0, 1.0, 1.0, 0.75, 0.25]
+
+
+def falling(tiny, shards, folder, **changes):
+    schedule = {'kind': 'constant', 'lr': FULL_RATE, 'steps': 50}
+    config = tiny.tiny_config(shards, optimiser__schedule=schedule, run__validate_every=50)
+    return Training(config, folder, **changes)
+
+
+def rates(folder):
+    return [float(row['lr']) / FULL_RATE for row in rows(folder)]
+
+
+def test_a_training_whose_time_is_limited_ends_with_a_rate_that_falls(tiny, shards, tmp_path):
+    training = falling(tiny, shards, tmp_path)
+    told = []
+    training._progress = lambda progress: told.append(progress.steps)
+    ended = training.run(should_fall=lambda: training.step == 2)
+    assert (ended.step, ended.reason) == (6, 'the rate has fallen to nothing')
+    assert rates(tmp_path) == pytest.approx(FALLING)
+    assert told == [50, 50, 6, 6, 6, 6]
+    # What goes on after the end does so at the full rate, with a fall of its own.
+    training.conclude()
+    more = falling(tiny, shards, tmp_path, resume=True)
+    assert more.run(should_fall=lambda: more.step == 7).step == 10
+    assert rates(tmp_path) == pytest.approx([*FALLING, 1, 1, 1, 0.5])
+
+
+def test_a_training_that_was_stopped_while_its_rate_fell_goes_on_to_the_same_bits(
+    tiny, shards, tmp_path
+):
+    straight, halves = tmp_path / 'straight', tmp_path / 'halves'
+    whole = falling(tiny, shards, straight)
+    whole.run(should_fall=lambda: whole.step == 2)
+    first = falling(tiny, shards, halves)
+    first.run(stop_after(first, 5), should_fall=lambda: first.step == 2)
+    second = falling(tiny, shards, halves, resume=True)
+    assert second.run(should_fall=lambda: True).step == 6
+    assert rows(halves) == rows(straight)
+    assert same_weights(second.network, whole.network)
+
+
 def test_other_seeds_give_other_trainings(tiny, shards, tmp_path, whole):
     training = Training(tiny.tiny_config(shards, seed=6), tmp_path)
     training.run(stop_after(training, 1))

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='the extra torch is not installed')
 
 from msdesis_ros.core.errors import UsageError  # noqa: E402
-from msdesis_ros.training.schedules import Schedule  # noqa: E402
+from msdesis_ros.training.schedules import Fall, Schedule  # noqa: E402
 
 
 def test_a_cosine_rises_and_falls():
@@ -28,6 +28,13 @@ def test_steps_divide_the_rate():
 def test_a_constant_stays():
     schedule = Schedule(steps=10, lr=1e-4, kind='constant')
     assert {schedule.lr_at(step) for step in range(10)} == {1e-4}
+
+
+def test_a_fall_ends_in_nothing():
+    fall = Fall(begin=10, steps=4)
+    assert fall.end == 14
+    shares = [fall.share_at(step) for step in (0, 10, 11, 12, 13, 14, 99)]
+    assert shares == pytest.approx([1, 1, 0.854, 0.5, 0.146, 0, 0], abs=1e-3)
 
 
 def test_one_cycle_is_that_of_pytorch():
