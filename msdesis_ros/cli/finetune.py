@@ -121,7 +121,7 @@ def finetune(
                 training = Training(config, out, resume=resume, say=_say, progress=show)
                 # Any other schedule of --set says itself how the rate falls.
                 constant = config.optimiser.schedule.kind == 'constant'
-                result = training.run(end, should_fall=end.half_over if constant else _never)
+                result = training.run(end, should_fall=end.falls if constant else _never)
         if end.asked:
             _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
             raise typer.Exit(end.exit_code)

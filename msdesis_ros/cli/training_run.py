@@ -20,7 +20,7 @@ class End:
     def __init__(self, minutes: float | None) -> None:
         self._minutes = minutes
         self._deadline = None if minutes is None else time.monotonic() + 60 * minutes
-        self._half: float | None = None
+        self._fall_s: float | None = None
         self.asked: str | None = None
         # As a shell counts it; 0 where the time is up or the work is done.
         self.exit_code = 0
@@ -31,13 +31,18 @@ class End:
         over = self._deadline is not None and time.monotonic() > self._deadline
         return f'{self._minutes:g} minutes are over' if over else None
 
-    def half_over(self) -> bool:
-        """Whether half of the time is over that was left at the first call of this."""
+    def falls(self) -> bool:
+        """Whether the rate is to fall: FALL_BEGINS of the time that was left when this was first
+        asked is over.
+        """
+        from msdesis_ros.training.schedules import FALL_BEGINS
+
         if self._deadline is None:
             return False
-        if self._half is None:
-            self._half = (time.monotonic() + self._deadline) / 2
-        return time.monotonic() > self._half
+        now = time.monotonic()
+        if self._fall_s is None:
+            self._fall_s = now + FALL_BEGINS * (self._deadline - now)
+        return now > self._fall_s
 
     def ask(self, number: int, frame: object) -> None:
         """A signal came; the second one raises KeyboardInterrupt."""

@@ -48,9 +48,11 @@ REHEARSAL = {
     'validation': (('render', 9, 810_004), ('layered', 3, 810_002)),
     'train': (('layered', 96, 810_001), ('render', 80, 811_000)),
 }
-# The more rendered pairs to learn from, the more is won. As many lots are made, each with the next
-# seed, as end within this share of the time, at least one.
-REHEARSAL_TIME_SHARE = 0.25
+# As many lots of rendered pairs are made, each with the next seed, as end within this share of the
+# time, at least one.
+REHEARSAL_TIME_SHARE = 0.15
+# Of the layered pairs among those to learn from, however many there are of either.
+LAYERED_SHARE = 0.2
 MOST_LOTS = 9
 UNITS = {'unlikeness': '1', 'inconsistent': '%', 'general_epe': 'px', 'look_epe': 'px'}
 
@@ -171,7 +173,7 @@ def make_rehearsal(
     seconds: float,
     workers: int,
     progress: Callable[[str, int], None] = lambda part, done: None,
-) -> dict[str, list[dict[str, str]]]:
+) -> dict[str, list[dict[str, Any]]]:
     """Make synthetic pairs with truth below a folder, where they are not there yet.
 
     parts: keys of REHEARSAL. seconds: of which REHEARSAL_TIME_SHARE goes into pairs to learn from.
@@ -190,21 +192,25 @@ def make_rehearsal(
         )
         return place
 
-    made: dict[str, list[dict[str, str]]] = {}
+    made: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
         for kind, frames, seed in REHEARSAL[part]:
-            lots = MOST_LOTS if (part, kind) == ('train', 'render') else 1
-            begin = time.monotonic()
-            for lot in range(lots):
+            most = MOST_LOTS if (part, kind) == ('train', 'render') else 1
+            begin, lots = time.monotonic(), []
+            for lot in range(most):
                 try:
                     place = place_of(part, kind, frames, seed + lot)
                 except MissingExtraError:
                     place = place_of(part, 'layered', frames, seed + lot)
-                made.setdefault(part, []).append({'shards': str(place)})
+                lots.append({'shards': str(place)})
                 # Another lot takes as long as those before did.
                 spent = (time.monotonic() - begin) * (lot + 2) / (lot + 1)
                 if spent > REHEARSAL_TIME_SHARE * seconds:
                     break
+            if part == 'train':
+                share = LAYERED_SHARE if kind == 'layered' else 1 - LAYERED_SHARE
+                lots = [one | {'weight': share / len(lots)} for one in lots]
+            made.setdefault(part, []).extend(lots)
     return made
 
 

@@ -132,10 +132,10 @@ class Training:
     ) -> TrainResult:
         """Train to the last step, or until `should_stop` gives a reason after a step.
 
-        Once `should_fall` says so after a step, the rate falls to nothing in as many steps as
-        there were before it in this run, which then ends. Either way a checkpoint is written.
-        Raises DivergenceError where the training is lost (the last checkpoint stays as it was),
-        FileFormatError for a broken record.
+        Once `should_fall` says after a step that FALL_BEGINS of the time is over, the rate falls to
+        nothing in the steps that fit in the rest, and the run ends. Either way a checkpoint is
+        written. Raises DivergenceError where the training is lost (the last checkpoint stays as it
+        was), FileFormatError for a broken record.
         """
         steps = self.config.optimiser.schedule.steps
         batches = training_batches(
@@ -154,7 +154,7 @@ class Training:
             *means, falling, stopping = self.ranks.mean(values, self._runner.device)
             self._account(means, batch.skipped)
             if falling:
-                self._fall = Fall(self.step, self.step - first)
+                self._fall = Fall.after(first, self.step)
             elif self._fall is not None and self.step >= self._fall.end:
                 stop, stopping = 'the rate has fallen to nothing', 1.0
             pairs += batch.left.shape[0] * self.ranks.size

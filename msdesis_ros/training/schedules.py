@@ -78,6 +78,10 @@ class Schedule:
         return _cosine(self.lr, self.lr * _END, done)
 
 
+# The part of a limited time after which the rate falls.
+FALL_BEGINS = 0.2
+
+
 @dataclass(frozen=True)
 class Fall:
     """How a training ends whose time is limited, not its steps: from step `begin` on the rate of
@@ -86,6 +90,11 @@ class Fall:
 
     begin: int
     steps: int
+
+    @classmethod
+    def after(cls, first: int, begin: int) -> Fall:
+        """Of a run from step `first` on, whose steps until `begin` took FALL_BEGINS of its time."""
+        return cls(begin, max(round((begin - first) * (1 / FALL_BEGINS - 1)), 1))
 
     @property
     def end(self) -> int:

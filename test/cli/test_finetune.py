@@ -114,10 +114,10 @@ def finetune(*arguments, changes=()):
 
 @pytest.mark.parametrize(
     ('seconds', 'lots'),
-    [(0, 1), (3599, 1), (7200, 3), (100_000, fine_tune_files.MOST_LOTS)],
+    [(0, 1), (7999, 1), (12_001, 3), (100_000, fine_tune_files.MOST_LOTS)],
 )
 def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(monkeypatch, tmp_path, seconds, lots):
-    """Each lot of 80 pairs takes ten minutes here; a quarter of the time is for them."""
+    """Each lot of 80 pairs takes ten minutes here; 15 % of the time is for them."""
     now, made = [0.0], []
 
     def generate(folder, recipe, *, frames, **options):
@@ -133,6 +133,9 @@ def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(monkeypatch, tmp_pa
     assert made[2:] == [('train', 'render', 50 + lot) for lot in range(lots)]
     places = [source['shards'] for source in sources['train']]
     assert len(set(places)) == 1 + lots and len(sources['validation']) == 1
+    # However many there are, a fifth of the lessons is layered.
+    layered, *rendered = (source['weight'] for source in sources['train'])
+    assert layered == 0.2 and rendered == pytest.approx([0.8 / lots] * lots)
 
 
 @pytest.fixture

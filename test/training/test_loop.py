@@ -82,8 +82,8 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tiny, shards, tmp_path, lay
 
 
 FULL_RATE = 0.002
-# After three steps at the full rate as many in which it falls.
-FALLING = [1.0, 1.0, 1.0, 1.0, 0.75, 0.25]
+# After a step at the full rate four in which it falls.
+FALLING = [1.0, 1.0, 0.854, 0.5, 0.146]
 
 
 def falling(tiny, shards, folder, **changes):
@@ -100,15 +100,15 @@ def test_a_training_whose_time_is_limited_ends_with_a_rate_that_falls(tiny, shar
     training = falling(tiny, shards, tmp_path)
     told = []
     training._progress = lambda progress: told.append(progress.steps)
-    ended = training.run(should_fall=lambda: training.step == 2)
-    assert (ended.step, ended.reason) == (6, 'the rate has fallen to nothing')
-    assert rates(tmp_path) == pytest.approx(FALLING)
-    assert told == [50, 50, 6, 6, 6, 6]
+    ended = training.run(should_fall=lambda: training.step == 0)
+    assert (ended.step, ended.reason) == (5, 'the rate has fallen to nothing')
+    assert rates(tmp_path) == pytest.approx(FALLING, abs=1e-3)
+    assert told == [5] * 5
     # What goes on after the end does so at the full rate, with a fall of its own.
     training.conclude()
     more = falling(tiny, shards, tmp_path, resume=True)
-    assert more.run(should_fall=lambda: more.step == 7).step == 10
-    assert rates(tmp_path) == pytest.approx([*FALLING, 1, 1, 1, 0.5])
+    assert more.run(should_fall=lambda: more.step == 6).step == 15
+    assert rates(tmp_path)[5:9] == pytest.approx([1, 1, 1, 0.962], abs=1e-3)
 
 
 def test_a_training_that_was_stopped_while_its_rate_fell_goes_on_to_the_same_bits(
@@ -116,11 +116,11 @@ def test_a_training_that_was_stopped_while_its_rate_fell_goes_on_to_the_same_bit
 ):
     straight, halves = tmp_path / 'straight', tmp_path / 'halves'
     whole = falling(tiny, shards, straight)
-    whole.run(should_fall=lambda: whole.step == 2)
+    whole.run(should_fall=lambda: whole.step == 1)
     first = falling(tiny, shards, halves)
-    first.run(stop_after(first, 5), should_fall=lambda: first.step == 2)
+    first.run(stop_after(first, 5), should_fall=lambda: first.step == 1)
     second = falling(tiny, shards, halves, resume=True)
-    assert second.run(should_fall=lambda: True).step == 6
+    assert second.run(should_fall=lambda: True).step == 10
     assert rows(halves) == rows(straight)
     assert same_weights(second.network, whole.network)
 

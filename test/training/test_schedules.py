@@ -33,6 +33,8 @@ def test_a_constant_stays():
 def test_a_fall_ends_in_nothing():
     fall = Fall(begin=10, steps=4)
     assert fall.end == 14
+    # Ten steps more took a fifth of the time.
+    assert Fall.after(20, 30) == Fall(30, 40)
     shares = [fall.share_at(step) for step in (0, 10, 11, 12, 13, 14, 99)]
     assert shares == pytest.approx([1, 1, 0.854, 0.5, 0.146, 0, 0], abs=1e-3)
 
