@@ -27,6 +27,8 @@ from msdesis_ros.runtime.model_file import ModelFile
 from msdesis_ros.runtime.torch_backend import weights_of_card
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from msdesis_ros.nets.checkpoints import LoadedCheckpoint
 
 
@@ -46,7 +48,13 @@ def export(
         '--size',
         help="Width x height in px, or 'any', which TensorRT cannot run; again for more files.",
     ),
-    precision: str = typer.Option('fp32', '--precision', help=f'{" or ".join(PRECISIONS)}.'),
+    precision: str = typer.Option('fp32', '--precision', help=f'{", ".join(PRECISIONS)}.'),
+    int8_pairs: Path | None = typer.Option(
+        None,
+        '--int8-pairs',
+        help='int8: folder of own rectified pairs on which the ranges of numbers are measured; '
+        'default: made-up ones.',
+    ),
     mode: str | None = typer.Option(
         None, '--mode', help=f'{", ".join(MODES)}; default: that of the card, or multitask.'
     ),
@@ -76,6 +84,8 @@ def export(
         if None in sizes:
             raise UsageError('an engine is made for one size; leave --size any or --engine out')
         _require_gpu(precision)
+    if int8_pairs is not None and precision != 'int8':
+        raise UsageError('--int8-pairs are for --precision int8; give that too, or leave them out')
     asked = {'encoder': encoder, 'size': network_size, 'max_disparity': max_disparity}
     use: dict[str, Any] = {'enlarged': ()} if native_size else {}
     if model is not None and checkpoint is None:
@@ -103,6 +113,7 @@ def export(
             image_sizes=sizes,
             origin=origin,
             precision=precision,
+            pairs=None if int8_pairs is None else _pairs_of(int8_pairs),
             progress=progress,
         )
         card = card_of_export(
@@ -119,6 +130,20 @@ def export(
         if engine:
             _compile(report)
     _tell_card(write_card(card))
+
+
+def _pairs_of(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Left and right pictures of own frames, as many as an export uses."""
+    from msdesis_ros.data.layouts.catalogue import scan
+    from msdesis_ros.data.layouts.samples import load
+    from msdesis_ros.export.int8 import spread_evenly
+
+    pairs = []
+    for files in spread_evenly(scan('own_frames', folder, check='headers')):
+        sample = load(files)
+        assert sample.right is not None  # the layout has pairs
+        pairs.append((sample.left, sample.right))
+    return pairs
 
 
 def _tell_card(path: Path) -> None:

@@ -227,19 +227,22 @@ def _show(comparison: Comparison, title: str, held_out: int) -> None:
     for heading in (compared, 'before', 'after'):
         table.add_column(heading)
     general = f'error on {comparison.general_pairs} pairs with truth'
+    in_look = 'the same in the look of own pairs'
+    growths = {general: comparison.general_growth, in_look: comparison.look_growth}
     rows = (
         ('unlikeness of the views', 'unlikeness', 'unlikeness_before', '.4f', ''),
         ('eyes disagree', 'inconsistent_percent', 'inconsistent_before_percent', '.2f', ' %'),
         (general, 'general_epe_px', 'general_epe_before_px', '.3f', ' px'),
-        ('the same in the look of own pairs', 'look_epe_px', 'look_epe_before_px', '.3f', ' px'),
+        (in_look, 'look_epe_px', 'look_epe_before_px', '.3f', ' px'),
     )
     for label, after, before, digits, unit in rows:
         values = [getattr(comparison, name) for name in (before, after)]
         if math.isnan(values[0]):
             continue
         table.add_row(label, *(f'{value:{digits}}{unit}' for value in values))
-        if label is general:
-            table.add_row('of a pair, in the geometric mean', '', f'{comparison.forgotten:+.1%}')
+        if label in growths:
+            growth = f'{growths[label] - 1:+.1%}'
+            table.add_row('of a pair, in the geometric mean', '', growth)
     Console().print(table)
 
 

@@ -25,10 +25,11 @@ NOT_STATED = 'not stated'
 # How far 95 % of an engine's samples may be from those of PyTorch in float32, to tell a rounding
 # error from a wrong engine. float32: what an export may differ by at any pixel.
 # tf32 and float16 keep 11 bits: five times what a float16 export may differ by on average.
-# bfloat16 keeps 8 bits, which is for a person to accept: it gets no tolerance here.
+# bfloat16 keeps 8 bits, which is for a person to accept: it gets no tolerance here. int8: three
+# times what the shipped weights differ by, in an export that a person asked for.
 SELF_CHECK_TOLERANCES = tuple(
     Tolerance(precision, disparity_px=most, mask_logits=most, uncertainty_px=most)
-    for precision, most in (('fp32', 0.01), ('tf32', 0.25), ('fp16', 0.25))
+    for precision, most in (('fp32', 0.01), ('tf32', 0.25), ('fp16', 0.25), ('int8', 1.0))
 )
 OUTPUTS = {
     'disparity': OutputPlane(
@@ -75,8 +76,11 @@ def card_of_export(
     merged = source is not None and _is_part_of(source, network, reports)
     card = source if merged and source is not None else _new_card(network, reports, name, origin)
     if source is not None and not merged:
-        card = _described_as(card, source, same_weights=weights is not None)
+        same = weights is not None and all(report.precision == 'fp32' for report in reports)
+        card = _described_as(card, source, as_measured=same)
     card = _with_files(card, reports, weights)
+    checks = tuple(_tolerating(check, reports) for check in card.self_check)
+    card = replace(card, self_check=checks)
     reference = TorchBackend(
         network,
         identity=ModelIdentity(name=card.name, sha256=origin.weights_sha256, backend='torch'),
@@ -162,13 +166,13 @@ def _new_card(
     )
 
 
-def _described_as(card: ModelCard, source: ModelCard, *, same_weights: bool) -> ModelCard:
-    """With what was said of the weights; figures were measured on files, which others are not, and
-    at the size at which the source looks at pictures.
+def _described_as(card: ModelCard, source: ModelCard, *, as_measured: bool) -> ModelCard:
+    """With what was said of the weights; figures were measured on files, which others are not, in
+    their precision, and at the size at which the source looks at pictures.
     """
     failures = source.known_failures
     if card.input.enlarged != source.input.enlarged:
-        same_weights = False
+        as_measured = False
         failures = (*failures, OTHER_SIZE)
     return replace(
         card,
@@ -179,7 +183,7 @@ def _described_as(card: ModelCard, source: ModelCard, *, same_weights: bool) -> 
         training=source.training,
         min_disparity_px=source.min_disparity_px,
         max_disparity_px=source.max_disparity_px,
-        measured=source.measured if same_weights else (),
+        measured=source.measured if as_measured else (),
     )
 
 
@@ -216,6 +220,14 @@ def _files(reports: Sequence[ExportReport], folder: Path) -> tuple[ModelFile, ..
         )
         for report in reports
     )
+
+
+def _tolerating(check: SelfCheck, reports: Sequence[ExportReport]) -> SelfCheck:
+    """With a tolerance for each precision that was exported, as far as it had none."""
+    had = {tolerance.precision for tolerance in check.tolerances}
+    wanted = {report.precision for report in reports} - had
+    more = tuple(each for each in SELF_CHECK_TOLERANCES if each.precision in wanted)
+    return replace(check, tolerances=(*check.tolerances, *more))
 
 
 def _samples(reference: TorchBackend, image_size: tuple[int, int]) -> SelfCheck:

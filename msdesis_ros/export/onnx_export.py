@@ -7,19 +7,23 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from msdesis_ros import __version__
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.images import atomic_write
 from msdesis_ros.export.graph import OPSET, describe, trace
+from msdesis_ros.export.int8 import pairs_for, with_int8_convolutions
 from msdesis_ros.export.parity import (
     TOLERANCES,
     ParityRow,
     Tolerance,
     compare,
+    parity_pairs,
     require_parity,
     tolerance_of,
 )
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from msdesis_ros.nets.pictures import PictureNetwork
 
 PRECISIONS = tuple(TOLERANCES)
+# Left and right picture, H x W x 3 uint8.
+Pair = tuple[np.ndarray, np.ndarray]
 LARGEST_SIDE = 8192
 # On which a graph for any size is compared: with and without padding, on either side.
 ANY_SIZES = ((320, 256), (165, 128), (96, 77))
@@ -91,6 +97,7 @@ def export_onnx(
     image_size: tuple[int, int] | None,
     origin: Origin,
     precision: str = 'fp32',
+    pairs: Sequence[Pair] | None = None,
     tolerance: Tolerance | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> ExportReport:
@@ -98,10 +105,12 @@ def export_onnx(
 
     `image_size` None: for any size, which every backend but `tensorrt` runs. The graph takes uint8
     pictures and gives planes in the contract of `runtime.graph_contract`; normalising, padding and
-    cropping are inside. `precision`: 'fp32', or 'fp16' with float32 disparities and geometry. At
-    the end ONNX Runtime and PyTorch (float32, nothing folded) answer the same pictures; beyond
-    `tolerance` (default: that of the family and precision) nothing is written.
-    `progress` is told each step in words. The same weights give the same bytes.
+    cropping are inside. `precision`: 'fp32'; 'fp16' with float32 disparities and geometry; or
+    'int8' convolutions with ranges measured on `pairs` (rectified, left and right, H x W x 3
+    uint8; None = made-up ones). At the end ONNX Runtime and PyTorch (float32, nothing folded)
+    answer the same pictures; beyond `tolerance` (default: that of the family and precision)
+    nothing is written. `progress` is told each step in words. The same weights and pairs give the
+    same bytes.
 
     Raises UsageError for a wrong path, size or precision, ModelError where the graph does not
     answer as the network, MissingExtraError where a package of the extra `export` is missing.
@@ -122,12 +131,23 @@ def export_onnx(
         for each in (network, smaller)
     )
     model = trace(deployed, image_size=image_size)
+    if precision == 'int8':
+        progress('measuring ranges')
+        model = with_int8_convolutions(
+            model,
+            pairs_for(image_size, pairs),
+            inputs=reference.input_names,
+            in_float=family.float_weights,
+        )
     metadata = _metadata(reference, origin, image_size, precision)
     describe(model, metadata)
     content = model.SerializeToString(deterministic=True)
     progress('comparing with the network')
-    rows = _compared(
-        content, reference, image_size, tolerance or tolerance_of(family.name, precision)
+    rows = compare(
+        content,
+        reference,
+        pairs=_made_for(image_size),
+        tolerance=tolerance or tolerance_of(family.name, precision),
     )
     require_parity(rows)
     report = ExportReport(
@@ -144,20 +164,15 @@ def export_onnx(
     return report
 
 
-def _compared(
-    content: bytes,
-    reference: PictureNetwork,
-    image_size: tuple[int, int] | None,
-    tolerance: Tolerance,
-) -> tuple[ParityRow, ...]:
-    """The rows of the one size, or of a few where the graph takes any."""
+def _made_for(image_size: tuple[int, int] | None) -> dict[str, Pair]:
+    """Pairs of the one size, or of a few where the graph takes any."""
     if image_size is not None:
-        return compare(content, reference, image_size=image_size, tolerance=tolerance)
-    return tuple(
-        replace(row, pictures=f'{row.pictures} {size[0]}x{size[1]}')
+        return dict(parity_pairs(image_size))
+    return {
+        f'{name} {size[0]}x{size[1]}': pair
         for size in ANY_SIZES
-        for row in compare(content, reference, image_size=size, tolerance=tolerance)
-    )
+        for name, pair in parity_pairs(size).items()
+    }
 
 
 def export_sizes(

@@ -24,7 +24,8 @@ class Family(ABC):
     name: as model cards and checkpoints write it. config: the dataclass of one network's options,
     with `mode`, `max_disparity` (px) and `heads`. heads_of_mode: what each mode answers, in the
     words of the model cards. stride: sides of pictures are multiples of it. use_options: those of
-    the config that say how weights are used, and are no part of them.
+    the config that say how weights are used, and are no part of them. float_weights: names of
+    weights, with * for anything, whose convolutions an export in int8 leaves in float32.
     """
 
     name: ClassVar[str]
@@ -32,6 +33,7 @@ class Family(ABC):
     heads_of_mode: ClassVar[Mapping[str, frozenset[str]]]
     stride: ClassVar[int]
     use_options: ClassVar[frozenset[str]] = frozenset({'mode'})
+    float_weights: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, config: Any) -> nn.Module:

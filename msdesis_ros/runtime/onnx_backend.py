@@ -64,7 +64,8 @@ class OnnxRuntimeBackend(NetworkBackend):
     @staticmethod
     def precisions(backend: str) -> tuple[str, ...]:
         """Which files of a card the backend takes, the best ones first."""
-        return ('fp16', 'fp32') if backend == 'onnxruntime_cuda' else ('fp32', 'fp16')
+        first = ('fp16', 'fp32') if backend == 'onnxruntime_cuda' else ('fp32', 'fp16')
+        return (*first, 'int8')
 
     @staticmethod
     def require_usable(backend: str) -> None:

@@ -67,7 +67,7 @@ class OpenVinoBackend(NetworkBackend):
     @staticmethod
     def precisions(backend: str) -> tuple[str, ...]:
         """Which files of a card the backend takes, the best ones first."""
-        return ('fp32',)
+        return ('fp32', 'int8')
 
     @staticmethod
     def require_usable(backend: str) -> None:

@@ -80,7 +80,7 @@ class TensorRtBackend(NetworkBackend):
     @staticmethod
     def precisions(backend: str) -> tuple[str, ...]:
         """Which files of a card the backend takes, the best ones first."""
-        return ('fp16', 'fp32')
+        return ('fp16', 'fp32', 'int8')
 
     @staticmethod
     def require_usable(backend: str) -> None:

@@ -20,9 +20,9 @@ class Comparison:
     unlikeness: of the views, 0 to 1, and inconsistent_percent: of the disparities of both eyes,
     over the pixels that the initial network takes for visible, so that no pixel can be got rid of
     by calling it hidden. general_epe_px: over the pairs with truth, look_epe_px: over the same
-    ones in the look of own pairs; general_growth: by what factor the error of a pair with truth
-    grew, in the geometric mean, so that a few hard pairs do not decide for all. NaN without such
-    pairs. own_pairs, general_pairs: how many pairs the figures are of.
+    ones in the look of own pairs; general_growth, look_growth: by what factor the error of such a
+    pair grew, in the geometric mean, so that a few hard pairs do not decide for all. NaN without
+    such pairs. own_pairs, general_pairs: how many pairs the figures are of.
 
     The error in the look of own pairs decides; without one, unlikeness, which noise rules where
     there is much. Eyes that agree prove little, since both may be wrong alike: they may only not
@@ -38,6 +38,7 @@ class Comparison:
     general_growth: float
     look_epe_px: float
     look_epe_before_px: float
+    look_growth: float
     own_pairs: int
     general_pairs: int
 
@@ -47,11 +48,16 @@ class Comparison:
         return self.general_growth - 1
 
     @property
+    def _has_look(self) -> bool:
+        """Whether there are pairs with truth in the look of own pairs."""
+        return math.isfinite(self.look_epe_before_px)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why the network is no improvement, in half sentences; empty where it is one."""
         found = []
-        if math.isfinite(self.look_epe_before_px):
-            if not self.look_epe_px < self.look_epe_before_px:
+        if self._has_look:
+            if not self.look_growth < 1:
                 found.append('the error in the look of own pairs is no less')
             if not self.unlikeness <= (1 + MORE_UNLIKE) * self.unlikeness_before:
                 found.append('the views are less alike')
@@ -65,7 +71,7 @@ class Comparison:
 
     def score(self, task: str) -> float | None:
         """What the best weights have the least of; None for weights that are no improvement."""
-        decides = self.look_epe_px if math.isfinite(self.look_epe_px) else self.unlikeness
+        decides = self.look_growth if self._has_look else self.unlikeness
         return None if self.reasons else decides
 
 

@@ -67,6 +67,7 @@ class Judge:
             general_growth=_growth(before.general_by_pair_px, now.general_by_pair_px),
             look_epe_px=now.look_epe_px,
             look_epe_before_px=before.look_epe_px,
+            look_growth=_growth(before.look_by_pair_px, now.look_by_pair_px),
             own_pairs=now.own_pairs,
             general_pairs=now.general_pairs,
         )
@@ -105,6 +106,7 @@ class Judge:
             general_pairs=general.pairs,
             general_by_pair_px=tuple(general.by_pair_px),
             look_epe_px=in_look.epe_px,
+            look_by_pair_px=tuple(in_look.by_pair_px),
         )
 
 
@@ -130,6 +132,7 @@ class _Figures:
     general_pairs: int
     general_by_pair_px: tuple[float, ...]
     look_epe_px: float
+    look_by_pair_px: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)

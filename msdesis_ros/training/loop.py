@@ -132,10 +132,10 @@ class Training:
     ) -> TrainResult:
         """Train to the last step, or until `should_stop` gives a reason after a step.
 
-        Once `should_fall` says after a step that FALL_BEGINS of the time is over, the rate falls to
-        nothing in the steps that fit in the rest, and the run ends. Either way a checkpoint is
-        written. Raises DivergenceError where the training is lost (the last checkpoint stays as it
-        was), FileFormatError for a broken record.
+        Once `should_fall` says after a step that FALL_BEGINS of the time is over, the rate falls
+        to nothing in the steps that fit in the rest, and the run ends. Either way a checkpoint is
+        written. Raises DivergenceError where the training is lost (the last checkpoint stays as
+        it was), FileFormatError for a broken record.
         """
         steps = self.config.optimiser.schedule.steps
         batches = training_batches(

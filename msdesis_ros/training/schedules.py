@@ -93,8 +93,9 @@ class Fall:
 
     @classmethod
     def after(cls, first: int, begin: int) -> Fall:
-        """Of a run from step `first` on, whose steps until `begin` took FALL_BEGINS of its time."""
-        return cls(begin, max(round((begin - first) * (1 / FALL_BEGINS - 1)), 1))
+        """Of a run from step `first` on, whose steps to `begin` took FALL_BEGINS of its time."""
+        steps = round((begin - first) * (1 / FALL_BEGINS - 1))
+        return cls(begin, max(steps, 1))
 
     @property
     def end(self) -> int:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from msdesis_ros.data.images import write_image
 from msdesis_ros.runtime.cards import load_card
+from msdesis_ros.runtime.factory import create_backend
 
 # Exports take seconds, on a busy machine minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -116,6 +120,34 @@ def test_a_card_gives_name_heads_normalisation_and_commit(weights, tmp_path, mon
     assert [file.path for file in card.files] == ['x.onnx']
 
 
+def test_an_int8_file_with_ranges_of_own_pairs_is_a_model_that_runs(
+    weights, tmp_path, monkeypatch
+):
+    rng = np.random.default_rng(3)
+    for number in range(5):
+        for side in ('left', 'right'):
+            view = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+            write_image(tmp_path / 'own' / side / f'{number}.png', view)
+    given = ('--checkpoint', weights / 'tiny.pt', '--size', '64x48', '--precision', 'int8')
+    for name, options in (('own', ('--int8-pairs', tmp_path / 'own')), ('made_up', ())):
+        path = tmp_path / 'out' / name / 'x.onnx'
+        path.parent.mkdir(parents=True)
+        assert not run_here(monkeypatch, *given, '--out', path, *options)
+        card = load_card('x', path.parent)
+        assert [(file.format, file.precision) for file in card.files] == [('onnx', 'int8')]
+        for backend in ('onnxruntime', 'openvino'):
+            if backend == 'openvino' and importlib.util.find_spec('openvino') is None:
+                continue
+            model = create_backend('x', backend=backend, models_dir=path.parent)
+            assert np.isfinite(model.run(view[:48, :64], view[:48, :64]).disparity_px).all()
+            model.close()
+    # Other pairs, other ranges.
+    assert (
+        len({(tmp_path / 'out' / name / 'x.onnx').read_bytes() for name in ('own', 'made_up')})
+        == 2
+    )
+
+
 def test_a_size_that_the_card_does_not_take_is_refused_before_the_export(
     weights, tmp_path, monkeypatch, capsys
 ):
@@ -144,7 +176,8 @@ def test_a_size_that_the_card_does_not_take_is_refused_before_the_export(
         (('--checkpoint', '{tiny.pt}', '--max-disparity', '64'), 1, 'max_disparity 320, not 64'),
         (('--checkpoint', '{tiny.pt}', '--size', '64'), 2, "size is '64'; expected width x h"),
         (('--checkpoint', '{tiny.pt}', '--size', '0x64'), 2, "size is '0x64'; expected width x h"),
-        (('--checkpoint', '{tiny.pt}', '--precision', 'int8'), 2, "precision is 'int8'; known"),
+        (('--checkpoint', '{tiny.pt}', '--precision', 'int4'), 2, "precision is 'int4'; known"),
+        (('--checkpoint', '{tiny.pt}', '--int8-pairs', 'own'), 2, 'are for --precision int8'),
         (('--checkpoint', '{tiny.pt}', '--out', 'x.pt'), 2, 'x.pt must end in .onnx'),
     ],
 )

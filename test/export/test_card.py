@@ -133,7 +133,12 @@ def test_changed_samples_are_refused(made, tmp_path, plane):
 
 def test_bfloat16_is_for_a_person_to_accept(made):
     for check in load_card('x', made).self_check:
-        assert [each.precision for each in check.tolerances] == ['fp32', 'tf32', 'fp16']
+        assert [each.precision for each in check.tolerances] == [
+            'fp32',
+            'tf32',
+            'fp16',
+            'int8',
+        ]
         with pytest.raises(ModelError, match='no tolerance for bf16'):
             check.tolerance('bf16')
 

@@ -211,7 +211,7 @@ def test_weights_too_large_for_half_precision_are_found(lively, tmp_path):
     [
         ({'image_size': (0, 32)}, 'cannot export for 0x32 pictures'),
         ({'image_size': (32, 9000)}, 'from 1 to 8192'),
-        ({'precision': 'int8'}, "precision is 'int8'; known: fp32, fp16"),
+        ({'precision': 'int4'}, "precision is 'int4'; known: fp32, fp16, int8"),
         ({'path': 'x.pb'}, 'x.pb must end in .onnx'),
     ],
 )

@@ -65,9 +65,8 @@ def test_a_graph_of_other_weights_does_not_hold(exported, lively):
 
     report = exported()
     other = PictureNetwork(lively.lively_network('light', seed=1))
-    rows = compare(
-        report.path.read_bytes(), other, image_size=(59, 51), tolerance=TOLERANCES['fp16']
-    )
+    pairs = parity_pairs((59, 51))
+    rows = compare(report.path.read_bytes(), other, pairs=pairs, tolerance=TOLERANCES['fp16'])
     assert not any(found.holds for found in rows)
 
 
@@ -77,4 +76,4 @@ def test_a_graph_for_another_size_or_no_graph_is_refused(exported, lively):
     network = PictureNetwork(lively.lively_network('light'))
     for model in (exported().path.read_bytes(), b'no graph'):
         with pytest.raises(ModelError, match='ONNX Runtime cannot run the exported graph'):
-            compare(model, network, image_size=(64, 64), tolerance=ALLOWED)
+            compare(model, network, pairs=parity_pairs((64, 64)), tolerance=ALLOWED)

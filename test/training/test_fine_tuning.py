@@ -100,6 +100,7 @@ BETTER = Comparison(
     general_growth=1.0,
     look_epe_px=math.nan,
     look_epe_before_px=math.nan,
+    look_growth=math.nan,
     own_pairs=12,
     general_pairs=12,
 )
@@ -127,19 +128,26 @@ def test_each_limit_is_a_reason_of_its_own(change, reason):
     assert replace(BETTER, **change).score('disparity') is None
 
 
-IN_LOOK = replace(BETTER, look_epe_px=1.2, look_epe_before_px=1.5, unlikeness=0.2)
+IN_LOOK = replace(
+    # A few hard pairs became worse, and do not decide for all.
+    BETTER,
+    look_epe_px=1.6,
+    look_epe_before_px=1.5,
+    look_growth=0.8,
+    unlikeness=0.2,
+)
 
 
 def test_the_error_in_the_look_of_own_pairs_decides_where_it_is_known():
     assert IN_LOOK.reasons == ()
-    assert IN_LOOK.score('disparity') == 1.2
+    assert IN_LOOK.score('disparity') == 0.8
 
 
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        ({'look_epe_px': 1.5}, 'in the look of own pairs is no less'),
-        ({'look_epe_px': math.nan}, 'in the look of own pairs is no less'),
+        ({'look_growth': 1.0}, 'in the look of own pairs is no less'),
+        ({'look_growth': math.nan}, 'in the look of own pairs is no less'),
         ({'unlikeness': 0.2 * (1.01 + MORE_UNLIKE)}, 'the views are less alike'),
         ({'unlikeness': math.nan}, 'the views are less alike'),
         ({'general_growth': 1.01 + MOST_FORGOTTEN}, 'grew by 6.0 %'),
@@ -288,6 +296,8 @@ def test_a_look_is_put_on_pairs_with_truth_and_both_networks_see_the_same(
     assert same.general_epe_px == tuning.judge().compare(network, [rehearsed]).general_epe_px
     other = judge.compare(shaken(copy.deepcopy(network), by=0.05), [rehearsed])
     assert other.look_epe_before_px == same.look_epe_px != other.look_epe_px
+    assert same.look_growth == 1.0
+    assert other.look_growth == pytest.approx(other.look_epe_px / same.look_epe_px)
 
 
 def test_what_is_tried_instead_lies_between_the_initial_network_and_the_last(settings, own):

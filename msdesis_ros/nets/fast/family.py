@@ -37,6 +37,18 @@ class FastFamily(Family):
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
     use_options = frozenset({'mode', 'enlarged'})
+    # What pictures enter by, what corrects disparities, and what answers.
+    float_weights = (
+        'encoder.to_half.*',
+        'matcher.classify.*',
+        'carry.*',
+        'first.*',
+        'second.*',
+        'scale.*',
+        'upsample.*',
+        'mask_head.encoder.stem.*',
+        'mask_head.mask.*',
+    )
 
     def build(self, config: FastConfig) -> nn.Module:
         from msdesis_ros.nets.fast.model import FastStereo

@@ -38,6 +38,14 @@ class MsdesisFamily(Family):
     config = MsdesisConfig
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
+    # What pictures enter by, what answers, and whatever works on disparities.
+    float_weights = (
+        'feature_extractor.encoder_0.encoder.0.*',  # light
+        'feature_extractor.layer_0.0.*',  # resnet34
+        'disparity_head.disp_decoder_?.estimation.5.*',
+        'disparity_head.upsample?.*',
+        'disparity_head.refine.*',
+    )
 
     def build(self, config: MsdesisConfig) -> nn.Module:
         from msdesis_ros.nets.msdesis.model import Msdesis
