@@ -37,7 +37,8 @@ class FastFamily(Family):
     heads_of_mode = HEADS_OF_MODE
     stride = COARSEST_STRIDE
     use_options = frozenset({'mode', 'enlarged'})
-    # What pictures enter by, what corrects disparities, and what answers.
+    # What pictures enter by, what corrects disparities, what answers; and the mask, whose logits
+    # OpenVINO makes up to 3 of otherwise.
     float_weights = (
         'encoder.to_half.*',
         'matcher.classify.*',
@@ -46,8 +47,7 @@ class FastFamily(Family):
         'second.*',
         'scale.*',
         'upsample.*',
-        'mask_head.encoder.stem.*',
-        'mask_head.mask.*',
+        'mask_head.*',
     )
 
     def build(self, config: FastConfig) -> nn.Module:
