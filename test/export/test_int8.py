@@ -88,6 +88,16 @@ def test_convolutions_are_8_bit_but_for_those_that_begin_and_answer(
     assert matched == set(wanted) - of_others, 'a pattern that fits nothing protects nothing'
 
 
+def test_nvidias_parser_and_builder_take_it(reports):
+    pytest.importorskip('tensorrt_rtx', reason='the package tensorrt-rtx is not installed')
+    from msdesis_ros.runtime.tensorrt_builder import build_plan
+
+    content = reports('tiny').path.read_bytes()
+    plan, nodes = build_plan(content, name='tiny', flavour='tensorrt_rtx')
+    assert len(plan) > 0.5 * len(content)
+    assert ['disparity', 'FLOAT', [1, 1, 64, 96]] in [list(node[1:]) for node in nodes]
+
+
 def test_the_same_weights_give_the_same_bytes(reports, tmp_path):
     again = reports('tiny', tmp_path / 'tiny.onnx')
     assert again.sha256 == reports('tiny').sha256
