@@ -119,9 +119,7 @@ def finetune(
                 _keep(beginning, config, out)
             with shown(True) as show:
                 training = Training(config, out, resume=resume, say=_say, progress=show)
-                # Any other schedule of --set says itself how the rate falls.
-                constant = config.optimiser.schedule.kind == 'constant'
-                result = training.run(end, should_fall=end.falls if constant else _never)
+                result = training.run(end, should_fall=end.falls)
         if end.asked:
             _say(f'{out}: {result.step} steps are done ({end.asked}); --resume goes on')
             raise typer.Exit(end.exit_code)
@@ -140,7 +138,8 @@ def _with_rehearsal(
 ) -> TrainConfig:
     """The pairs with truth: those of --set, of --rehearsal, or made here, for both parts."""
     from msdesis_ros.training.config import DataSettings, build
-    from msdesis_ros.training.fine_tune_files import INITIAL_FILE, make_rehearsal
+    from msdesis_ros.training.fine_tune_files import INITIAL_FILE
+    from msdesis_ros.training.rehearsal import make_rehearsal
 
     if given is not None and config.data.train:  # before minutes of work
         raise UsageError(f'--rehearsal {given} and --set data.train=... say the same; give one')
@@ -244,10 +243,6 @@ def _show(comparison: Comparison, title: str, held_out: int) -> None:
             growth = f'{growths[label] - 1:+.1%}'
             table.add_row('of a pair, in the geometric mean', '', growth)
     Console().print(table)
-
-
-def _never() -> bool:
-    return False
 
 
 def _say(sentence: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from msdesis_ros.export.silence import silenced
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +31,7 @@ def trace(network: PictureNetwork, *, image_size: tuple[int, int] | None) -> onn
     """
     import onnx
 
-    with _quiet():
+    with silenced('torch.onnx'):
         model = _any_size(network.eval()) if image_size is None else _one_size(network, image_size)
     _clean(model)
     onnx.checker.check_model(model, full_check=True)
@@ -110,17 +109,3 @@ def _clean(model: onnx.ModelProto) -> None:
     for item in noted:
         item.doc_string = ''
         del item.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence remarks of the exporter that nobody can act on; what fails is raised."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

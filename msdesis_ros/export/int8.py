@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +14,7 @@ import numpy as np
 
 from msdesis_ros.core.errors import UsageError
 from msdesis_ros.data.synth.recipes import SourceRecipe
+from msdesis_ros.export.silence import silenced
 
 if TYPE_CHECKING:
     import onnx
@@ -51,7 +50,7 @@ def with_int8_convolutions(
         if node.op_type == 'Conv'
         and any(fnmatchcase(node.input[1], f'network.{name}') for name in in_float)
     ]
-    with tempfile.TemporaryDirectory(prefix='msdesis_int8_') as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix='msdesis_int8_') as folder, silenced(None):
         # Through a file: of a model in memory the quantiser moves the weights out.
         before, path = Path(folder) / 'float.onnx', Path(folder) / 'int8.onnx'
         before.write_bytes(model.SerializeToString())
@@ -130,15 +129,3 @@ class _Reader:
         if pair is None:
             return None
         return {name: view[None] for name, view in zip(self._inputs, pair, strict=False)}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the quantiser's advice to optimise graphs first, which need it no more."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)

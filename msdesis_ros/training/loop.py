@@ -133,9 +133,10 @@ class Training:
         """Train to the last step, or until `should_stop` gives a reason after a step.
 
         Once `should_fall` says after a step that FALL_BEGINS of the time is over, the rate falls
-        to nothing in the steps that fit in the rest, and the run ends. Either way a checkpoint is
-        written. Raises DivergenceError where the training is lost (the last checkpoint stays as
-        it was), FileFormatError for a broken record.
+        to nothing in the steps that fit in the rest, and the run ends; any schedule but a constant
+        one says itself how it falls. Either way a checkpoint is written. Raises DivergenceError
+        where the training is lost (the last checkpoint stays as it was), FileFormatError for a
+        broken record.
         """
         steps = self.config.optimiser.schedule.steps
         batches = training_batches(
@@ -145,11 +146,12 @@ class Training:
             workers=self.config.data.workers,
         )
         shared = self.ranks.shared(self._network)
+        may_fall = self.ranks.first and self.config.optimiser.schedule.kind == 'constant'
         reason, first, begin, pairs = None, self.step, time.monotonic(), 0
         for batch in batches:
             values = self._train_step(shared, batch)
             stop = should_stop() if self.ranks.first else None
-            falls = self.ranks.first and self._fall is None and should_fall()
+            falls = may_fall and self._fall is None and should_fall()
             values += [float(falls), float(stop is not None)]
             *means, falling, stopping = self.ranks.mean(values, self._runner.device)
             self._account(means, batch.skipped)

@@ -22,7 +22,7 @@ from msdesis_ros.core.errors import FileFormatError, UsageError  # noqa: E402
 from msdesis_ros.data.images import write_image  # noqa: E402
 from msdesis_ros.data.synth.generate import generate_shards  # noqa: E402
 from msdesis_ros.runtime.cards import load_card  # noqa: E402
-from msdesis_ros.training import comparison, fine_tune_files  # noqa: E402
+from msdesis_ros.training import comparison, fine_tune_files, rehearsal  # noqa: E402
 
 # Exports and trainings take seconds, on a busy machine minutes.
 pytestmark = pytest.mark.timeout(600)
@@ -93,10 +93,10 @@ def generated_once(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, generated_once):
     """Rehearsal pairs that are small and few."""
-    monkeypatch.setattr(fine_tune_files, 'generate_shards', generated_once)
-    monkeypatch.setattr(fine_tune_files, 'REHEARSAL_SIZE', (128, 96))
+    monkeypatch.setattr(rehearsal, 'generate_shards', generated_once)
+    monkeypatch.setattr(rehearsal, 'REHEARSAL_SIZE', (128, 96))
     few = {'train': (('layered', 4, 11),), 'validation': (('layered', 1, 12),)}
-    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', few)
+    monkeypatch.setattr(rehearsal, 'REHEARSAL', few)
     monkeypatch.setattr('msdesis_ros.cli.finetune.usable_cores', lambda: 1)
 
 
@@ -114,7 +114,7 @@ def finetune(*arguments, changes=()):
 
 @pytest.mark.parametrize(
     ('seconds', 'lots'),
-    [(0, 1), (7999, 1), (12_001, 3), (100_000, fine_tune_files.MOST_LOTS)],
+    [(0, 1), (7999, 1), (12_001, 3), (100_000, rehearsal.MOST_LOTS)],
 )
 def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(monkeypatch, tmp_path, seconds, lots):
     """Each lot of 80 pairs takes ten minutes here; 15 % of the time is for them."""
@@ -124,11 +124,11 @@ def test_as_many_pairs_are_made_as_a_part_of_the_time_allows(monkeypatch, tmp_pa
         made.append((folder.parent.name, recipe.kind, recipe.seed))
         now[0] += 600.0
 
-    monkeypatch.setattr(fine_tune_files, 'generate_shards', generate)
-    monkeypatch.setattr(fine_tune_files, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(rehearsal, 'generate_shards', generate)
+    monkeypatch.setattr(rehearsal, 'time', SimpleNamespace(monotonic=lambda: now[0]))
     pairs = {'validation': (('render', 9, 1),), 'train': (('layered', 96, 2), ('render', 80, 50))}
-    monkeypatch.setattr(fine_tune_files, 'REHEARSAL', pairs)
-    sources = fine_tune_files.make_rehearsal(tmp_path, seconds=seconds, workers=1)
+    monkeypatch.setattr(rehearsal, 'REHEARSAL', pairs)
+    sources = rehearsal.make_rehearsal(tmp_path, seconds=seconds, workers=1)
     assert made[:2] == [('validation', 'render', 1), ('train', 'layered', 2)]
     assert made[2:] == [('train', 'render', 50 + lot) for lot in range(lots)]
     places = [source['shards'] for source in sources['train']]
